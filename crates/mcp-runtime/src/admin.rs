@@ -1,0 +1,39 @@
+//! `/health` (alive), `/ready` (takes work), `/metrics` (Prometheus text format 0.0.4).
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::conditions::Conditions;
+
+/// The routes. `live` and `ready` answer 200 `{"status":"ok"}` while all their conditions hold, else 503
+/// `{"status":"failing","conditions":{name: reason}}`.
+pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/health", get(move || async move { status(&live) }))
+        .route("/ready", get(move || async move { status(&ready) }))
+        .route(
+            "/metrics",
+            get(move || async move {
+                (
+                    [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+                    metrics.render(),
+                )
+            }),
+        )
+}
+
+fn status(conditions: &Conditions) -> Response {
+    let failing = conditions.failing();
+    if failing.is_empty() {
+        return Json(serde_json::json!({"status": "ok"})).into_response();
+    }
+    let reasons: serde_json::Map<_, _> = failing
+        .into_iter()
+        .map(|(name, reason)| (name.to_owned(), reason.into()))
+        .collect();
+    let body = serde_json::json!({"status": "failing", "conditions": reasons});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}

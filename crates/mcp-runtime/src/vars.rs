@@ -1,0 +1,306 @@
+//! The configuration source. A config struct reads its fields from [`Vars`]; tests give pairs, binaries the
+//! environment, so no test touches the process environment.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use mcp_core::Secret;
+use mcp_core::text::bounded;
+
+/// One line that stops the start: the variable's name, its value unless secret, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that does not fit.
+    #[error("{name}={value:?}: {allowed}")]
+    Invalid {
+        /// The variable.
+        name: String,
+        /// What it holds.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A value that does not fit and is not shown.
+    #[error("{name}: {allowed}")]
+    InvalidSecret {
+        /// The variable.
+        name: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A required variable that is not set.
+    #[error("{name} is not set: {allowed}")]
+    Missing {
+        /// The variable.
+        name: String,
+        /// What it takes.
+        allowed: String,
+    },
+    /// A name of ours that does not exist, so most likely a typing error.
+    #[error("{name} is no variable of this program; did you mean {nearest}?")]
+    Unknown {
+        /// The variable.
+        name: String,
+        /// The known name nearest to it.
+        nearest: String,
+    },
+}
+
+/// Variables by name. An empty value counts as not set, as Compose and Kubernetes templates produce them.
+#[derive(Clone, Default)]
+pub struct Vars(BTreeMap<String, String>);
+
+impl Vars {
+    /// The process environment; entries that are not UTF-8 are left out.
+    pub fn from_env() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of `name`, if set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The variables whose name begins with `prefix`: the rest of the name, and the value.
+    pub fn with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        self.0
+            .range(prefix.to_owned()..)
+            .take_while(move |(name, _)| name.starts_with(prefix))
+            .map(move |(name, value)| (&name[prefix.len()..], value.as_str()))
+    }
+
+    /// The value of `name`, which must be set.
+    pub fn required(&self, name: &str, allowed: &str) -> Result<&str, ConfigError> {
+        self.get(name).ok_or_else(|| ConfigError::Missing {
+            name: name.into(),
+            allowed: allowed.into(),
+        })
+    }
+
+    /// The value of `name` read as `T`, or `default`.
+    pub fn parse<T: FromStr>(
+        &self,
+        name: &str,
+        default: T,
+        allowed: &str,
+    ) -> Result<T, ConfigError> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(value) => value
+                .trim()
+                .parse()
+                .map_err(|_| invalid(name, value, allowed)),
+        }
+    }
+
+    /// A whole number between `min` and `max`.
+    pub fn number<T>(&self, name: &str, default: T, min: T, max: T) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let allowed = format!("a whole number from {min} to {max}");
+        let number = self.parse(name, default, &allowed)?;
+        if number < min || number > max {
+            return Err(invalid(name, &number.to_string(), allowed));
+        }
+        Ok(number)
+    }
+
+    /// A duration in milliseconds between `min` and `max`, all in milliseconds.
+    pub fn millis(
+        &self,
+        name: &str,
+        default: u64,
+        min: u64,
+        max: u64,
+    ) -> Result<Duration, ConfigError> {
+        let allowed = format!("milliseconds, from {min} to {max}");
+        let millis = self.parse(name, default, &allowed)?;
+        if !(min..=max).contains(&millis) {
+            return Err(invalid(name, &millis.to_string(), allowed));
+        }
+        Ok(Duration::from_millis(millis))
+    }
+
+    /// One of a few names.
+    pub fn choice<T: Copy>(
+        &self,
+        name: &str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        choices
+            .iter()
+            .find(|(choice, _)| *choice == value)
+            .map(|(_, choice)| *choice)
+            .ok_or_else(|| {
+                let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+                invalid(name, value, format!("one of {}", names.join(", ")))
+            })
+    }
+
+    /// A comma-separated list without empty entries; empty when not set.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        self.get(name)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A secret: the value of `name`, or the content of the file that `{name}_FILE` names, without the line's end.
+    pub fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {
+        let file_name = format!("{name}_FILE");
+        match (self.get(name), self.get(&file_name)) {
+            (Some(_), Some(_)) => Err(ConfigError::InvalidSecret {
+                name: name.into(),
+                allowed: format!("{file_name} is set too: give one of them"),
+            }),
+            (Some(value), None) => Ok(Some(Secret::new(value))),
+            (None, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(Some(Secret::new(text.trim_end_matches(['\n', '\r'])))),
+                Err(error) => Err(invalid(
+                    &file_name,
+                    path,
+                    format!("a readable file ({error})"),
+                )),
+            },
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The path in `name`, if set.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    /// Refuses names that begin with `prefix` and are not among `known`: a typing error must not silently leave a
+    /// default in force. What Kubernetes sets for a service of that name is let through.
+    pub fn refuse_unknown(&self, prefix: &str, known: &[&str]) -> Result<(), ConfigError> {
+        let injected = |rest: &str| {
+            rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || rest.contains("PORT_")
+        };
+        for (rest, _) in self.with_prefix(prefix) {
+            let name = format!("{prefix}{rest}");
+            if known.contains(&name.as_str()) || injected(rest) || rest == "PORT" {
+                continue;
+            }
+            let nearest = known
+                .iter()
+                .min_by_key(|candidate| distance(candidate, &name))
+                .copied()
+                .unwrap_or_default()
+                .to_owned();
+            return Err(ConfigError::Unknown { name, nearest });
+        }
+        Ok(())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// A [`ConfigError::Invalid`] with a bounded value.
+pub fn invalid(name: &str, value: &str, allowed: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid {
+        name: name.into(),
+        value: bounded(value, 200),
+        allowed: format!("allowed is {}", allowed.into()),
+    }
+}
+
+/// Levenshtein distance, for names of a few dozen bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> Vars {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_bad_value_is_one_line_with_name_value_and_what_is_allowed() {
+        let error = vars(&[("N", "many")]).number("N", 1, 1, 9).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "N=\"many\": allowed is a whole number from 1 to 9"
+        );
+        let error = vars(&[("N", "10")]).number("N", 1, 1, 9).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "N=\"10\": allowed is a whole number from 1 to 9"
+        );
+        let error = vars(&[("O", "x")])
+            .choice("O", 1, &[("key", 1), ("partition", 2)])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "O=\"x\": allowed is one of key, partition"
+        );
+    }
+
+    #[test]
+    fn a_typing_error_names_the_nearest_variable() {
+        let known = ["WORKER_CONCURRENCY", "WORKER_DRAIN_MS"];
+        let error = vars(&[("WORKER_CONCURENCY", "1")])
+            .refuse_unknown("WORKER_", &known)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "WORKER_CONCURENCY is no variable of this program; did you mean WORKER_CONCURRENCY?"
+        );
+        vars(&[
+            ("WORKER_SERVICE_HOST", "10.0.0.1"),
+            ("WORKER_DRAIN_MS", "1"),
+        ])
+        .refuse_unknown("WORKER_", &known)
+        .unwrap();
+    }
+
+    #[test]
+    fn a_secret_comes_from_one_place_and_is_not_shown() {
+        let error = vars(&[("K", "hunter2"), ("K_FILE", "/f")])
+            .secret("K")
+            .unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+        assert_eq!(vars(&[("K", "")]).secret("K").unwrap(), None);
+    }
+}
