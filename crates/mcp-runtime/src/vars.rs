@@ -69,6 +69,12 @@ impl Vars {
             .filter(|value| !value.is_empty())
     }
 
+    /// The same variables, with `name` set to `value`: what a flag says wins over the environment.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// The variables whose name begins with `prefix`: the rest of the name, and the value.
     pub fn with_prefix<'a>(
         &'a self,

@@ -1,0 +1,153 @@
+//! The worker, wired: every part with what it needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use mcp_client::McpClient;
+use mcp_core::Clock;
+use mcp_runtime::Conditions;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::engine::dispatcher::{Dispatcher, Workshop};
+use crate::engine::intake::{Intake, IntakeConfig, IntakeLinks};
+use crate::journal::{JobEvent, Journal};
+use crate::metric_definitions;
+use crate::outbox::Outbox;
+use crate::signals::{Fatal, Holds};
+
+/// What closing may take on top of the drain: the last commit, leaving the group.
+const CLOSE: Duration = Duration::from_secs(4);
+
+/// A worker that is ready to run.
+pub struct Worker {
+    intake: Intake,
+    dispatcher: Dispatcher,
+    fatal: Fatal,
+    stop: CancellationToken,
+    drain: Duration,
+    conditions: Conditions,
+}
+
+impl Worker {
+    /// Wires a worker. It connects when it runs. `listener` is told what happens to jobs.
+    ///
+    /// # Errors
+    /// A setting that a client library refuses.
+    pub fn new(
+        config: WorkerConfig,
+        ready: &Conditions,
+        stop: CancellationToken,
+        listener: Option<mpsc::Sender<JobEvent>>,
+    ) -> anyhow::Result<Self> {
+        metric_definitions::describe();
+        let holds = Holds::default();
+        let fatal = Fatal::default();
+        let outbox = Outbox::new(
+            &config.connection,
+            &config.client_id,
+            config.dead_letter_topics,
+            config.result_topic,
+            ready.register("outbox", "starting"),
+            holds.clone(),
+            fatal.clone(),
+        )?;
+        let client = McpClient::builder(config.server_url)
+            .api_key(config.api_key)
+            .concurrency(config.concurrency)
+            .tool_error_default_retry(config.retry_tool_errors)
+            .build()
+            .context("the HTTP client")?;
+        let workshop = Arc::new(Workshop {
+            client,
+            outbox,
+            journal: Journal::new(config.client_id.clone(), listener),
+            retry: config.retry,
+            call_timeout: config.call_timeout,
+            deadline: config.deadline,
+            group: config.group.clone(),
+            clock: Clock::System,
+        });
+        // Enough for every permit and a queue behind it, so that no permit waits for a fetch.
+        let records_max = (config.concurrency * 8).clamp(512, 16_384);
+        let (received_to, received) = mpsc::channel(records_max + 1);
+        let (done, done_from) = std::sync::mpsc::channel();
+        let revoked = Arc::new(Notify::new());
+        let dispatcher = Dispatcher::new(
+            workshop,
+            config.concurrency,
+            config.ordering,
+            received,
+            done,
+            revoked.clone(),
+            ready.register("server", "starting"),
+            holds.clone(),
+        );
+        let intake = Intake::new(
+            IntakeConfig {
+                connection: &config.connection,
+                client_id: &config.client_id,
+                group: &config.group,
+                topics: &config.topics,
+                records_max,
+                drain: config.drain,
+            },
+            IntakeLinks {
+                received: received_to,
+                done: done_from,
+                revoked,
+                joined: ready.register("group", "the consumer group is not joined yet"),
+                broker: ready.register("broker", "starting"),
+                holds,
+                fatal: fatal.clone(),
+                stop: stop.clone(),
+            },
+        )?;
+        Ok(Self {
+            intake,
+            dispatcher,
+            fatal,
+            stop,
+            drain: config.drain,
+            conditions: ready.clone(),
+        })
+    }
+
+    /// Runs until told to stop, then drains.
+    ///
+    /// # Errors
+    /// The failure that only a new process can cure, or a drain that did not come to its end.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let stopping = self.conditions.register("stopping", "");
+        stopping.holds();
+        let dispatcher = tokio::spawn(self.dispatcher.run());
+        let (ended, mut end) = tokio::sync::oneshot::channel();
+        let intake = self.intake;
+        std::thread::Builder::new()
+            .name("kafka-poll".into())
+            .spawn(move || {
+                intake.run();
+                let _ = ended.send(());
+            })?;
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.fatal.raised() => {}
+            _ = &mut end => anyhow::bail!("the poll thread has ended: see the log"),
+        }
+        stopping.fails("the worker is stopping");
+        if let Some(reason) = self.fatal.reason() {
+            anyhow::bail!("{reason}");
+        }
+        // The poll thread drains by its own cap; a client library that hangs on closing must not hang the process.
+        tokio::time::timeout(self.drain + CLOSE, end)
+            .await
+            .context("the drain did not come to its end in time")?
+            .context("the poll thread has ended: see the log")?;
+        if let Some(reason) = self.fatal.reason() {
+            anyhow::bail!("{reason}");
+        }
+        dispatcher.await.context("the dispatcher failed")
+    }
+}

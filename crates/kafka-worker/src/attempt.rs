@@ -1,0 +1,198 @@
+//! One attempt of a job: its tool calls over HTTP, and what they add up to.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use mcp_client::{McpClient, ToolCall};
+use mcp_core::{ErrorCode, Failure, IdempotencyKey, Step, job};
+use serde_json::{Map, Value, json};
+
+use crate::engine::job::Job;
+
+/// Calls of one job at the same time: a job names up to 64 servers, and all of them share its one permit.
+const CALLS_AT_ONCE: usize = 4;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Attempt {
+    /// What every step answered, by step; or the worst failure.
+    pub result: Result<Value, Failure>,
+    /// Whether the server was called at all: only then does the outcome say something of it.
+    pub called: bool,
+}
+
+/// Makes one attempt. Steps that succeeded in an earlier one are not called again. Each call ends after `timeout`.
+pub async fn make(
+    client: &McpClient,
+    job: &mut Job,
+    timeout: Duration,
+    trace: &[(String, String)],
+) -> Attempt {
+    let plan = match &job.envelope {
+        Ok(envelope) => job::plan(envelope),
+        Err(failure) => Err(failure.clone()),
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(failure) => {
+            return Attempt {
+                result: Err(failure),
+                called: false,
+            };
+        }
+    };
+    let id = job.id().unwrap_or_default().to_owned();
+    let topic = job.ownership.topic.clone();
+    let mut due = Vec::with_capacity(plan.len());
+    for step in &plan {
+        if !matches!(job.steps.get(&step.id), Some(Ok(_))) {
+            let key = IdempotencyKey::new(&topic, &id, &step.id);
+            due.push(async move {
+                (
+                    step.id.clone(),
+                    call(client, step, &key, timeout, trace).await,
+                )
+            });
+        }
+    }
+    let answers: Vec<_> = futures::stream::iter(due)
+        .buffer_unordered(CALLS_AT_ONCE)
+        .collect()
+        .await;
+    job.steps.extend(answers);
+    Attempt {
+        result: sum_up(&plan, job),
+        called: true,
+    }
+}
+
+async fn call(
+    client: &McpClient,
+    step: &Step,
+    key: &IdempotencyKey,
+    timeout: Duration,
+    trace: &[(String, String)],
+) -> Result<Value, Failure> {
+    let call = ToolCall {
+        tool: &step.tool,
+        arguments: &step.arguments,
+        idempotency_key: Some(key),
+        trace,
+        timeout,
+    };
+    match client.call_tool(call).await {
+        Ok(answer) => Ok(match answer.structured_content() {
+            Some(structured) => structured.clone(),
+            None => answer.content().into(),
+        }),
+        Err(failure) => Err(masked(failure, step)),
+    }
+}
+
+/// All answers in the order of the plan, or the worst failure with each step's outcome as its detail.
+fn sum_up(plan: &[Step], job: &Job) -> Result<Value, Failure> {
+    let worst = plan
+        .iter()
+        .filter_map(|step| job.steps.get(&step.id)?.as_ref().err())
+        .reduce(|worst, next| {
+            if next.class() > worst.class() {
+                next
+            } else {
+                worst
+            }
+        });
+    let Some(worst) = worst else {
+        if let [only] = plan
+            && only.id == only.tool
+        {
+            return Ok(answer(job, only));
+        }
+        let all: Map<_, _> = plan
+            .iter()
+            .map(|step| (step.id.clone(), answer(job, step)))
+            .collect();
+        return Ok(Value::Object(all));
+    };
+    let mut failure = worst.clone();
+    if plan.len() > 1 {
+        let outcomes: Map<_, _> = plan
+            .iter()
+            .map(|step| (step.id.clone(), outcome(job, step)))
+            .collect();
+        let failed = plan
+            .iter()
+            .filter(|step| !matches!(job.steps.get(&step.id), Some(Ok(_))))
+            .count();
+        failure = Failure::new(
+            worst.code,
+            format!(
+                "{failed} of {} servers failed; the worst: {}",
+                plan.len(),
+                worst.message
+            ),
+        )
+        .with_retry_after(worst.retry_after)
+        .with_detail(json!({"servers": outcomes, "worst": worst.detail}));
+    }
+    Err(failure)
+}
+
+fn answer(job: &Job, step: &Step) -> Value {
+    match job.steps.get(&step.id) {
+        Some(Ok(answer)) => answer.clone(),
+        _ => Value::Null,
+    }
+}
+
+fn outcome(job: &Job, step: &Step) -> Value {
+    match job.steps.get(&step.id) {
+        Some(Ok(_)) => json!({"status": "succeeded"}),
+        Some(Err(failure)) => json!({
+            "status": "failed",
+            "code": failure.code.as_str(),
+            "message": mcp_core::text::bounded(&failure.message, 200),
+        }),
+        None => json!({"status": "not called"}),
+    }
+}
+
+/// The failure without any environment value or header that the step carried, in case the server repeats one.
+fn masked(failure: Failure, step: &Step) -> Failure {
+    let secrets: Vec<&str> = ["env", "headers"]
+        .into_iter()
+        .filter_map(|field| step.arguments.get(field)?.as_object())
+        .flat_map(|map| map.values())
+        .filter_map(Value::as_str)
+        .filter(|value| value.len() >= 4)
+        .collect();
+    if secrets.is_empty() {
+        return failure;
+    }
+    let mask = |text: &str| {
+        secrets.iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "[secret]")
+        })
+    };
+    let detail = failure.detail.as_ref().map(|detail| {
+        serde_json::from_str(&mask(&detail.to_string())).unwrap_or_else(|_| json!("[secret]"))
+    });
+    Failure {
+        message: mask(&failure.message),
+        detail,
+        ..failure
+    }
+}
+
+/// The attempt of a job whose handler ended with a defect of ours.
+pub fn defect() -> Attempt {
+    Attempt {
+        result: Err(Failure::new(
+            ErrorCode::Internal,
+            "the worker failed on this job: see its log",
+        )),
+        called: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,476 @@
+//! The async half of the engine: takes records from the poll thread, runs jobs on permits, and tells the poll thread
+//! which are done.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use mcp_client::McpClient;
+use mcp_core::clock::rfc3339;
+use mcp_core::{Class, Clock, ErrorCode, Failure, JobResult, JobStatus, RetryPolicy};
+use mcp_runtime::{Condition, trace_context};
+use rdkafka::Message;
+use rdkafka::message::OwnedMessage;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::job::{Job, LaneName, Ordering};
+use super::ownership::Ownership;
+use super::scheduler::{LaneId, Scheduler};
+use crate::attempt::{self, Attempt};
+use crate::breaker::{Admission, Breaker, Transition};
+use crate::dead_letter::Verdict;
+use crate::disposition::{self, Attempted, Disposition};
+use crate::engine::job;
+use crate::journal::Journal;
+use crate::outbox::Outbox;
+use crate::signals::{Hold, Holds};
+
+/// A record that the poll thread received.
+#[derive(Debug)]
+pub struct Received {
+    /// The record.
+    pub message: OwnedMessage,
+    /// The assignment it belongs to.
+    pub ownership: Arc<Ownership>,
+}
+
+/// A record whose outcome is durable.
+#[derive(Debug)]
+pub struct Done {
+    /// The assignment it belongs to.
+    pub ownership: Arc<Ownership>,
+    /// Its offset.
+    pub offset: i64,
+}
+
+/// What jobs need, shared by their tasks.
+pub struct Workshop {
+    /// The MCP server's client.
+    pub client: McpClient,
+    /// Dead letters and results.
+    pub outbox: Outbox,
+    /// Log, metrics, events.
+    pub journal: Journal,
+    /// Between attempts.
+    pub retry: RetryPolicy,
+    /// For one call.
+    pub call_timeout: Duration,
+    /// For all attempts of a job.
+    pub deadline: Duration,
+    /// The consumer group, for dead letters.
+    pub group: String,
+    /// Wall clock.
+    pub clock: Clock,
+}
+
+/// Settings and signals of the dispatcher.
+pub struct Dispatcher {
+    workshop: Arc<Workshop>,
+    concurrency: usize,
+    ordering: Ordering,
+    received: mpsc::Receiver<Received>,
+    done: std::sync::mpsc::Sender<Done>,
+    revoked: Arc<Notify>,
+    server: Condition,
+    holds: Holds,
+    jobs: Scheduler<LaneName, Job>,
+    breaker: Breaker,
+    probe: Option<u64>,
+    serial: u64,
+}
+
+/// What a job's task reports.
+enum Report {
+    /// An attempt has ended.
+    Attempted(LaneId, Job, Attempt),
+    /// The outcome is durable.
+    Settled(LaneId, Job),
+    /// The partition was lost meanwhile; the record comes again elsewhere.
+    Abandoned(LaneId, Job),
+}
+
+/// How a job ended for good.
+enum Outcome {
+    Success(Value),
+    Failure(Failure, Class),
+}
+
+impl Dispatcher {
+    /// A dispatcher that takes records from `received` and tells `done`. `revoked` wakes it to drop the jobs of
+    /// assignments that are being given up.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one end of a connection to another part"
+    )]
+    pub fn new(
+        workshop: Arc<Workshop>,
+        concurrency: usize,
+        ordering: Ordering,
+        received: mpsc::Receiver<Received>,
+        done: std::sync::mpsc::Sender<Done>,
+        revoked: Arc<Notify>,
+        server: Condition,
+        holds: Holds,
+    ) -> Self {
+        server.holds();
+        Self {
+            workshop,
+            concurrency,
+            ordering,
+            received,
+            done,
+            revoked,
+            server,
+            holds,
+            jobs: Scheduler::default(),
+            breaker: Breaker::default(),
+            probe: None,
+            serial: 0,
+        }
+    }
+
+    /// Runs until the poll thread has closed its end and no job is under way.
+    pub async fn run(mut self) {
+        // Bounded by the permits: each running job reports once.
+        let (reports, mut reported) = mpsc::channel(self.concurrency);
+        let mut open = true;
+        let mut batch = Vec::with_capacity(64);
+        while open || self.jobs.running() > 0 {
+            self.dispatch(&reports);
+            self.workshop.journal.gauges(
+                self.jobs.running(),
+                self.jobs.parked(),
+                self.breaker.is_open(),
+            );
+            let wake = self.next_wake();
+            tokio::select! {
+                Some(report) = reported.recv() => self.report(report, &reports),
+                count = self.received.recv_many(&mut batch, 64), if open => {
+                    open = count > 0;
+                    batch.drain(..).for_each(|received| self.accept(received));
+                }
+                () = self.revoked.notified() => self.jobs.retain(|job| !job.ownership.is_draining()),
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn accept(&mut self, received: Received) {
+        if received.ownership.is_draining() {
+            return;
+        }
+        self.serial += 1;
+        let job = Job::new(self.serial, received.message, received.ownership);
+        self.jobs.push(job.lane(self.ordering), job);
+    }
+
+    /// Starts as many jobs as there are permits.
+    fn dispatch(&mut self, reports: &mpsc::Sender<Report>) {
+        while self.jobs.running() < self.concurrency {
+            let now = Instant::now();
+            let probe = match self.breaker.admission(now) {
+                Admission::Open => false,
+                Admission::Probe => true,
+                Admission::NotBefore(_) | Admission::AfterProbe => return,
+            };
+            let Some((lane, job)) = self.jobs.next(now) else {
+                return;
+            };
+            if !job.ownership.enter() {
+                self.jobs.finish(lane);
+                continue;
+            }
+            if let Some(wait) = self.too_early(&job) {
+                job.ownership.leave();
+                self.jobs.park(lane, job, now + wait);
+                continue;
+            }
+            if probe {
+                self.breaker.probe_started();
+                self.probe = Some(job.serial);
+            }
+            self.start(lane, job, now, reports.clone());
+        }
+    }
+
+    fn start(&self, lane: LaneId, mut job: Job, now: Instant, reports: mpsc::Sender<Report>) {
+        let workshop = self.workshop.clone();
+        job.started
+            .get_or_insert_with(|| (now, workshop.clock.now()));
+        job.attempts += 1;
+        if let (1, Ok(envelope)) = (job.attempts, &job.envelope)
+            && envelope
+                .expires_at
+                .is_some_and(|expires| expires < workshop.clock.now())
+        {
+            let failure = Failure::new(
+                ErrorCode::JobExpired,
+                "`expiresAt` has passed before the job could run",
+            );
+            job.envelope = Err(failure);
+        }
+        workshop.journal.started(&job);
+        tokio::spawn(async move {
+            let owner = job.ownership.clone();
+            let attempt = tokio::select! {
+                attempt = guarded_attempt(&workshop, &mut job) => Some(attempt),
+                () = owner.lost() => None,
+            };
+            let report = match attempt {
+                Some(attempt) => {
+                    workshop
+                        .journal
+                        .attempted(&job, now.elapsed(), attempt.result.as_ref().err());
+                    Report::Attempted(lane, job, attempt)
+                }
+                None => Report::Abandoned(lane, job),
+            };
+            // The receiver lives as long as a job runs.
+            let _ = reports.send(report).await;
+        });
+    }
+
+    fn report(&mut self, report: Report, reports: &mpsc::Sender<Report>) {
+        match report {
+            Report::Attempted(lane, job, attempt) => self.attempted(lane, job, attempt, reports),
+            Report::Settled(lane, job) => self.settled(lane, job),
+            Report::Abandoned(lane, job) => {
+                self.probe_ended(&job, false);
+                job.ownership.leave();
+                self.jobs.finish(lane);
+            }
+        }
+    }
+
+    fn attempted(
+        &mut self,
+        lane: LaneId,
+        mut job: Job,
+        attempt: Attempt,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let now = Instant::now();
+        if attempt.called {
+            let blame = attempt
+                .result
+                .as_ref()
+                .err()
+                .map(|failure| failure.code.blame());
+            match self.breaker.outcome(now, job.serial, blame) {
+                Some(Transition::Opened) => self.server_down(attempt.result.as_ref().err()),
+                Some(Transition::Closed) => self.server_back(),
+                None => {}
+            }
+        }
+        self.probe_ended(&job, attempt.called);
+        let failure = match attempt.result {
+            Ok(result) if self.workshop.outbox.has_results() => {
+                return self.settle(lane, job, Outcome::Success(result), reports);
+            }
+            Ok(_) => {
+                self.workshop.journal.succeeded(&job);
+                return self.settled(lane, job);
+            }
+            Err(failure) => failure,
+        };
+        let attempted = Attempted {
+            attempts: job.attempts,
+            age: job.age(now),
+            breaker_open: self.breaker.is_open(),
+        };
+        let workshop = &self.workshop;
+        match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
+            Disposition::Retry(delay) => {
+                workshop.journal.retrying(&job, &failure, delay);
+                self.park(lane, job, now + delay);
+            }
+            Disposition::Hold(delay) => {
+                job.attempts -= 1;
+                workshop.journal.held(&job, &failure);
+                self.park(lane, job, now + delay);
+            }
+            Disposition::DeadLetter(class) => {
+                self.settle(lane, job, Outcome::Failure(failure, class), reports);
+            }
+        }
+    }
+
+    fn park(&mut self, lane: LaneId, job: Job, due: Instant) {
+        job.ownership.leave();
+        if job.ownership.is_draining() {
+            self.jobs.finish(lane);
+        } else {
+            self.jobs.park(lane, job, due);
+        }
+    }
+
+    /// Makes the outcome durable; the job keeps its permit meanwhile.
+    fn settle(&self, lane: LaneId, job: Job, outcome: Outcome, reports: &mpsc::Sender<Report>) {
+        let workshop = self.workshop.clone();
+        let reports = reports.clone();
+        tokio::spawn(async move {
+            let owner = job.ownership.clone();
+            let settled = tokio::select! {
+                () = make_durable(&workshop, &job, outcome) => true,
+                () = owner.lost() => false,
+            };
+            let report = match settled {
+                true => Report::Settled(lane, job),
+                false => Report::Abandoned(lane, job),
+            };
+            let _ = reports.send(report).await;
+        });
+    }
+
+    fn settled(&mut self, lane: LaneId, job: Job) {
+        let offset = job.message.offset();
+        // Told before it is counted out: when the poll thread sees nobody in flight, all that is done has been told.
+        let _ = self.done.send(Done {
+            ownership: job.ownership.clone(),
+            offset,
+        });
+        job.ownership.leave();
+        self.jobs.finish(lane);
+    }
+
+    fn probe_ended(&mut self, job: &Job, called: bool) {
+        if self.probe == Some(job.serial) {
+            self.probe = None;
+            if !called {
+                self.breaker.probe_abandoned(Instant::now());
+            }
+        }
+    }
+
+    fn server_down(&self, failure: Option<&Failure>) {
+        let last = failure.map_or_else(String::new, ToString::to_string);
+        tracing::error!(
+            last,
+            "the MCP server counts as down: intake is held until a probe succeeds"
+        );
+        self.server
+            .fails(format!("the MCP server counts as down; last: {last}"));
+        self.holds.set(Hold::Server, true);
+    }
+
+    fn server_back(&self) {
+        tracing::info!("the MCP server answers again");
+        self.server.holds();
+        self.holds.set(Hold::Server, false);
+    }
+
+    fn too_early(&self, job: &Job) -> Option<Duration> {
+        let not_before = job.envelope.as_ref().ok()?.not_before?;
+        let wait = (not_before - self.workshop.clock.now()).to_std().ok()?;
+        // Looked at again at least once an hour, so that a clock that was set has its effect.
+        (!wait.is_zero()).then_some(wait.min(Duration::from_secs(3_600)))
+    }
+
+    /// When there is something to do without a record or report coming in.
+    fn next_wake(&self) -> Option<Instant> {
+        if self.jobs.running() >= self.concurrency {
+            return None;
+        }
+        match self.breaker.admission(Instant::now()) {
+            Admission::Open | Admission::Probe => self.jobs.next_due(),
+            Admission::NotBefore(until) if self.jobs.has_ready() => Some(until),
+            Admission::NotBefore(until) => self.jobs.next_due().map(|due| due.max(until)),
+            Admission::AfterProbe => None,
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn guarded_attempt(workshop: &Workshop, job: &mut Job) -> Attempt {
+    let message = &job.message;
+    let span = tracing::info_span!(
+        "process",
+        otel.name = format!("process {}", message.topic()),
+        otel.kind = "consumer",
+        messaging.system = "kafka",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = message.topic(),
+        messaging.destination.partition.id = message.partition(),
+        messaging.kafka.offset = message.offset(),
+        messaging.consumer.group.name = workshop.group,
+        messaging.message.id = job.id(),
+    );
+    trace_context::set_parent(&span, |name| job::header(message, name));
+    let trace = trace_context::inject(&span);
+    let left = workshop.deadline.saturating_sub(job.age(Instant::now()));
+    let timeout = workshop
+        .call_timeout
+        .min(left.max(Duration::from_millis(1)));
+    let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
+    match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(attempt) => attempt,
+        // The panic hook has logged it. The record must not be lost with the task.
+        Err(_) => attempt::defect(),
+    }
+}
+
+async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
+    let now = rfc3339(workshop.clock.now());
+    let started_at = job
+        .started
+        .map_or_else(|| now.clone(), |(_, at)| rfc3339(at));
+    let mut result = JobResult {
+        job_id: job.id().map(str::to_owned),
+        job_type: job.job_type().map(str::to_owned),
+        status: JobStatus::Succeeded,
+        attempts: job.attempts,
+        started_at: started_at.clone(),
+        finished_at: now.clone(),
+        result: None,
+        error: None,
+    };
+    match outcome {
+        Outcome::Success(value) => {
+            result.result = Some(value);
+            workshop.outbox.result(&job.message, result).await;
+            workshop.journal.succeeded(job);
+        }
+        Outcome::Failure(failure, class) => {
+            let verdict = Verdict {
+                class,
+                attempts: job.attempts,
+                group: workshop.group.clone(),
+                job_id: result.job_id.clone(),
+                job_type: result.job_type.clone(),
+                first_attempt_at: started_at,
+                failed_at: now,
+                worker: workshop.journal.worker().to_owned(),
+                traceparent: trace_parent(&job.message),
+                failure,
+            };
+            workshop.outbox.dead_letter(&job.message, &verdict).await;
+            let failure = &verdict.failure;
+            result.status = JobStatus::DeadLettered;
+            result.error = Some(json!({
+                "code": failure.code.as_str(), "class": class.as_str(), "message": failure.message, "detail": failure.detail,
+            }));
+            workshop.outbox.result(&job.message, result).await;
+            workshop.journal.dead_lettered(job, failure, class);
+        }
+    }
+}
+
+/// The trace that the dead letter continues: that of a `send` span below the record's own context.
+fn trace_parent(message: &OwnedMessage) -> Option<String> {
+    let span = tracing::info_span!("send", otel.kind = "producer", messaging.system = "kafka");
+    trace_context::set_parent(&span, |name| job::header(message, name));
+    trace_context::inject(&span)
+        .into_iter()
+        .find_map(|(name, value)| (name == "traceparent").then_some(value))
+}

@@ -1,0 +1,132 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::{LaneId, Scheduler};
+
+type Jobs = Scheduler<&'static str, u32>;
+
+fn start() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn a_lane_runs_one_job_at_a_time_in_order() {
+    let mut jobs = Jobs::default();
+    jobs.push(Some("a"), 1);
+    jobs.push(Some("a"), 2);
+    jobs.push(Some("b"), 3);
+    let now = start();
+    let (first, job) = jobs.next(now).unwrap();
+    assert_eq!(job, 1);
+    assert_eq!(jobs.next(now).unwrap().1, 3);
+    assert_eq!(jobs.next(now), None);
+    jobs.finish(first);
+    assert_eq!(jobs.next(now).unwrap().1, 2);
+}
+
+#[test]
+fn jobs_without_a_name_run_beside_each_other() {
+    let mut jobs = Jobs::default();
+    jobs.push(None, 1);
+    jobs.push(None, 2);
+    let now = start();
+    assert_eq!(jobs.next(now).unwrap().1, 1);
+    assert_eq!(jobs.next(now).unwrap().1, 2);
+    assert_eq!(jobs.running(), 2);
+}
+
+#[test]
+fn a_parked_job_holds_its_lane_but_no_permit() {
+    let mut jobs = Jobs::default();
+    jobs.push(Some("a"), 1);
+    jobs.push(Some("a"), 2);
+    let now = start();
+    let (lane, job) = jobs.next(now).unwrap();
+    let due = now + Duration::from_secs(1);
+    jobs.park(lane, job, due);
+    assert_eq!((jobs.running(), jobs.parked()), (0, 1));
+    assert_eq!(jobs.next_due(), Some(due));
+    assert_eq!(jobs.next(now), None);
+    assert_eq!(jobs.next(due).unwrap().1, 1);
+    assert_eq!(jobs.parked(), 0);
+}
+
+#[test]
+fn dropping_a_parked_job_frees_its_lane() {
+    let mut jobs = Jobs::default();
+    jobs.push(Some("a"), 1);
+    jobs.push(Some("a"), 2);
+    let now = start();
+    let (lane, job) = jobs.next(now).unwrap();
+    jobs.park(lane, job, now + Duration::from_secs(9));
+    jobs.retain(|job| *job != 1);
+    assert_eq!((jobs.parked(), jobs.next_due()), (0, None));
+    assert_eq!(jobs.next(now).unwrap().1, 2);
+    jobs.retain(|_| false);
+    jobs.finish(lane);
+    jobs.push(Some("a"), 7);
+    assert_eq!(jobs.next(now).unwrap().1, 7);
+}
+
+proptest! {
+    /// Whatever is pushed, parked, finished and dropped: within a lane jobs run in order and never two at once, every
+    /// job that is kept runs to its end, and the counts are those of the model.
+    #[test]
+    fn order_within_a_lane_holds_and_nothing_is_forgotten(
+        actions in prop::collection::vec((0u8..5, 0usize..4, 0u64..3), 1..200),
+    ) {
+        const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+        let mut jobs: Scheduler<&str, (usize, u32)> = Scheduler::default();
+        let mut now = start();
+        let mut pushed = 0u32;
+        let mut running: Vec<(LaneId, (usize, u32))> = Vec::new();
+        let mut last_started: HashMap<usize, u32> = HashMap::new();
+        let mut unfinished = 0usize;
+        let mut step = |jobs: &mut Scheduler<&'static str, (usize, u32)>,
+                        running: &mut Vec<(LaneId, (usize, u32))>, now| {
+            if let Some((lane, job)) = jobs.next(now) {
+                assert!(running.iter().all(|(_, (name, _))| *name != job.0), "two of a lane at once");
+                let last = last_started.entry(job.0).or_default();
+                assert!(*last <= job.1, "order broken");
+                *last = job.1;
+                running.push((lane, job));
+                return true;
+            }
+            false
+        };
+        for (action, pick, wait) in actions {
+            match action {
+                0 | 1 => {
+                    pushed += 1;
+                    unfinished += 1;
+                    jobs.push(Some(NAMES[pick]), (pick, pushed));
+                }
+                2 => { step(&mut jobs, &mut running, now); }
+                3 if !running.is_empty() => {
+                    let (lane, _) = running.remove(pick % running.len());
+                    jobs.finish(lane);
+                    unfinished -= 1;
+                }
+                4 if !running.is_empty() => {
+                    let (lane, job) = running.remove(pick % running.len());
+                    jobs.park(lane, job, now + Duration::from_secs(wait));
+                }
+                _ => now += Duration::from_secs(wait),
+            }
+            prop_assert_eq!(jobs.running(), running.len());
+        }
+        now += Duration::from_secs(10);
+        while unfinished > 0 {
+            while step(&mut jobs, &mut running, now) {}
+            prop_assert!(!running.is_empty(), "{} jobs are forgotten", unfinished);
+            for (lane, _) in running.drain(..) {
+                jobs.finish(lane);
+                unfinished -= 1;
+            }
+        }
+        prop_assert_eq!((jobs.running(), jobs.parked(), jobs.next_due()), (0, 0, None));
+    }
+}

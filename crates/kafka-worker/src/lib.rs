@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod app;
+pub mod attempt;
+pub mod breaker;
+pub mod config;
+pub mod dead_letter;
+pub mod disposition;
+pub mod embedded;
+pub mod engine;
+pub mod journal;
+pub mod kafka;
+pub mod metric_definitions;
+pub mod outbox;
+pub mod signals;
+pub mod topics;
+
+pub use app::Worker;
+pub use config::WorkerConfig;
+pub use journal::{JobEvent, JobEventKind};

@@ -1,0 +1,36 @@
+//! The worker's process: parse, telemetry, configuration, build, run, drain by a deadline.
+
+use clap::Parser as _;
+use kafka_worker::{Worker, WorkerConfig};
+use mcp_runtime::{Conditions, Telemetry, Vars, admin, signals};
+
+mod cli;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    cli::Cli::parse();
+    match run().await {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let vars = Vars::from_env();
+    let config = WorkerConfig::from_vars(&vars)?;
+    let telemetry = Telemetry::init("kafka-worker", &vars)?;
+    let stop = signals::stop_token()?;
+    let (live, ready) = (Conditions::default(), Conditions::default());
+    let listener = cli::bind(config.admin_bind, config.admin_port).await?;
+    tracing::info!(
+        brokers = config.connection.brokers, topics = ?config.topics, group = config.group, server = %config.server_url,
+        concurrency = config.concurrency, ordering = ?config.ordering, admin = %listener.local_addr()?, client_id = config.client_id,
+        "kafka-worker {}", env!("CARGO_PKG_VERSION")
+    );
+    let worker = Worker::new(config, &ready, stop, None)?;
+    let routes = admin::router(live, ready, telemetry.metrics());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let result = worker.run().await;
+    telemetry.shutdown();
+    result
+}

@@ -1,0 +1,244 @@
+//! Writes dead letters and results, and returns only once the broker has acknowledged them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_core::{JobResult, RetryPolicy};
+use mcp_runtime::Condition;
+use metrics::counter;
+use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::util::Timeout;
+
+use crate::dead_letter::{self, Extent, Verdict};
+use crate::kafka::{self, Callbacks, Connection, Listener};
+use crate::metric_definitions as metric;
+use crate::signals::{Fatal, Hold, Holds};
+
+/// Between attempts to write; a topic may be made, or a permission given, at any time.
+const RETRY: RetryPolicy = RetryPolicy {
+    max_attempts: u32::MAX,
+    base: Duration::from_millis(500),
+    max: Duration::from_secs(10),
+};
+
+/// The producers and where they write.
+pub struct Outbox {
+    dead_letters: FutureProducer<Callbacks>,
+    dead_letter_topics: BTreeMap<String, String>,
+    results: Option<(FutureProducer<Callbacks>, String)>,
+    condition: Condition,
+    holds: Holds,
+    fatal: Fatal,
+}
+
+impl Outbox {
+    /// Makes the producers; they connect when they first write.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn new(
+        connection: &Connection,
+        client_id: &str,
+        dead_letter_topics: BTreeMap<String, String>,
+        result_topic: Option<String>,
+        condition: Condition,
+        holds: Holds,
+        fatal: Fatal,
+    ) -> anyhow::Result<Self> {
+        // One record a batch: a broker that finds a batch too large refuses all of it, and then it would not be known
+        // which record is the large one.
+        let dead_letters = producer(connection, client_id, &[("batch.num.messages", "1")])?;
+        let results = match result_topic {
+            Some(topic) => Some((
+                producer(connection, client_id, &[("linger.ms", "5")])?,
+                topic,
+            )),
+            None => None,
+        };
+        condition.holds();
+        Ok(Self {
+            dead_letters,
+            dead_letter_topics,
+            results,
+            condition,
+            holds,
+            fatal,
+        })
+    }
+
+    /// Whether results are written.
+    pub fn has_results(&self) -> bool {
+        self.results.is_some()
+    }
+
+    /// Writes the dead letter of `record`; returns once it is acknowledged, however long that takes. While the topic
+    /// can't be written, intake is held and the worker is not ready. Cancel it by dropping the future.
+    pub async fn dead_letter(&self, record: &OwnedMessage, verdict: &Verdict) {
+        let Some(topic) = self.dead_letter_topics.get(record.topic()) else {
+            // Records come from the topics of the configuration, and each has an entry.
+            self.fatal
+                .raise(format!("no dead-letter topic for {}", record.topic()));
+            return std::future::pending().await;
+        };
+        let mut extent = Extent::Whole;
+        let mut failed = 0;
+        loop {
+            let mut letter = FutureRecord::<[u8], [u8]>::to(topic)
+                .headers(dead_letter::headers(record, verdict, extent));
+            if let (Some(key), true) = (record.key(), extent != Extent::HeadersOnly) {
+                letter = letter.key(key);
+            }
+            letter = match (record.payload(), extent) {
+                (Some(value), Extent::Whole) => letter.payload(value),
+                // Omitted is an empty value; null stays for records whose value was null.
+                (Some(_), _) => letter.payload(&[]),
+                (None, _) => letter,
+            };
+            match self
+                .dead_letters
+                .send(letter, Timeout::After(Duration::from_secs(5)))
+                .await
+            {
+                Ok(_) => return self.written(topic),
+                Err((error, _)) => {
+                    let too_large = error.rdkafka_error_code().is_some_and(kafka::is_too_large);
+                    if let (true, Some(smaller)) = (too_large, extent.smaller()) {
+                        tracing::warn!(
+                            topic,
+                            ?smaller,
+                            "the dead letter is larger than its topic takes, leaving out what is too much"
+                        );
+                        extent = smaller;
+                        continue;
+                    }
+                    failed += 1;
+                    self.not_written(&self.dead_letters, topic, &error, failed)
+                        .await;
+                }
+            }
+        }
+    }
+
+    /// Writes the result of the job that `record` carried, if a result topic is configured; returns once it is
+    /// acknowledged. A result larger than the topic takes is replaced by its size.
+    pub async fn result(&self, record: &OwnedMessage, mut result: JobResult) {
+        let Some((producer, topic)) = &self.results else {
+            return;
+        };
+        let key = record
+            .key()
+            .or(result.job_id.as_deref().map(str::as_bytes))
+            .unwrap_or_default()
+            .to_vec();
+        let mut failed = 0;
+        loop {
+            let value = match serde_json::to_vec(&result) {
+                Ok(value) => value,
+                Err(error) => unreachable!("strings and JSON values always serialise: {error}"),
+            };
+            let headers = OwnedHeaders::new().insert(Header {
+                key: "content-type",
+                value: Some("application/json"),
+            });
+            let answer = FutureRecord::to(topic)
+                .key(&key)
+                .payload(&value)
+                .headers(headers);
+            match producer
+                .send(answer, Timeout::After(Duration::from_secs(5)))
+                .await
+            {
+                Ok(_) => return self.written(topic),
+                Err((error, _)) => {
+                    let too_large = error.rdkafka_error_code().is_some_and(kafka::is_too_large);
+                    if too_large
+                        && result
+                            .result
+                            .as_ref()
+                            .is_some_and(|r| r.get("omittedBytes").is_none())
+                    {
+                        tracing::warn!(
+                            topic,
+                            bytes = value.len(),
+                            "the result is larger than its topic takes, leaving it out"
+                        );
+                        result.result = Some(serde_json::json!({"omittedBytes": value.len()}));
+                        continue;
+                    }
+                    failed += 1;
+                    self.not_written(producer, topic, &error, failed).await;
+                }
+            }
+        }
+    }
+
+    fn written(&self, topic: &str) {
+        counter!(metric::SENT, "topic" => topic.to_owned()).increment(1);
+        self.condition.holds();
+        self.holds.set(Hold::Outbox, false);
+    }
+
+    async fn not_written(
+        &self,
+        producer: &FutureProducer<Callbacks>,
+        topic: &str,
+        error: &KafkaError,
+        failed: u32,
+    ) {
+        if let Some((code, reason)) = producer.client().fatal_error() {
+            // librdkafka refuses everything from now on; only a new producer, so a new process, helps.
+            self.fatal.raise(format!(
+                "the producer is fenced or broken ({code:?}): {reason}"
+            ));
+            return std::future::pending().await;
+        }
+        let what = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                "it does not exist: create it".to_owned()
+            }
+            Some(code) if kafka::is_refusal(code) => {
+                "the broker refuses this client: check its ACL".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let reason = format!("topic {topic} can't be written: {what}");
+        self.holds.set(Hold::Outbox, true);
+        if self.condition.fails(&reason) {
+            tracing::error!(topic, %error, "intake is held: {reason}");
+        }
+        tokio::time::sleep(RETRY.delay(failed, None)).await;
+    }
+}
+
+fn producer(
+    connection: &Connection,
+    client_id: &str,
+    more: &[(&str, &str)],
+) -> anyhow::Result<FutureProducer<Callbacks>> {
+    let mut defaults = vec![
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        // `send`'s own timeout is for its queue only; this one bounds the delivery. The default is five minutes.
+        ("message.timeout.ms", "15000"),
+        // What is too large is for the broker to say: the local default of 1 MB may be below the topic's limit.
+        ("message.max.bytes", "1000000000"),
+    ];
+    defaults.extend_from_slice(more);
+    let config = connection.client_config(client_id, &defaults);
+    config
+        .create_with_context(Callbacks(Arc::new(ProducerErrors)))
+        .map_err(|error| kafka::creation_error(&error))
+}
+
+/// Broker errors are told by each failed write; here they are only logged.
+struct ProducerErrors;
+
+impl Listener for ProducerErrors {
+    fn error(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        tracing::warn!(?code, reason, "producer");
+    }
+}

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+mod cli;
+mod demo_server;
+mod dev;
+mod job;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // Before any thread exists: this process may be meant as the launcher of a stdio server.
+    mcp_sandbox::launcher::run_if_requested();
+    let cli = cli::Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                match cli.command {
+                    cli::Command::Dev(options) => dev::run(options).await,
+                    cli::Command::Job(cli::JobCommand::Submit(options)) => {
+                        job::submit(options).await
+                    }
+                    cli::Command::DemoServer(options) => demo_server::run(options).await,
+                }
+            })
+        });
+    outcome.unwrap_or_else(|error| style::fail(&error))
+}

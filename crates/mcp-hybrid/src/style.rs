@@ -1,0 +1,56 @@
+//! What people see: colours on a terminal, plain text elsewhere.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+/// Colours, or none where standard output is no terminal or `NO_COLOR` is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    colours: bool,
+}
+
+/// What a text is to look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    Waiting,
+    Dim,
+    Bold,
+}
+
+impl Style {
+    /// For standard output.
+    pub(crate) fn of_stdout() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            colours: std::io::stdout().is_terminal() && !refused,
+        }
+    }
+
+    /// `text` in that tone (ECMA-48 SGR).
+    pub(crate) fn paint(self, tone: Tone, text: impl std::fmt::Display) -> String {
+        if !self.colours {
+            return text.to_string();
+        }
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Waiting => "33",
+            Tone::Dim => "2",
+            Tone::Bold => "1",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// A line on standard output. A reader that has gone away (`| head`) is no error.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The error in one line on standard error.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "mcp-hybrid: {error:#}");
+    ExitCode::FAILURE
+}

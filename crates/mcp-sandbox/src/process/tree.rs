@@ -1,0 +1,102 @@
+//! Which processes descend from which, read from `/proc`.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One line of `/proc/<pid>/stat`, as much of it as matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) pid: Pid,
+    pub(crate) parent: i32,
+    pub(crate) session: i32,
+}
+
+/// All processes that this one may see. One that ends meanwhile is left out.
+pub(crate) fn processes() -> Vec<Entry> {
+    let Ok(directory) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    directory
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read(entry.path().join("stat")).ok()?;
+            parse(pid, &stat)
+        })
+        .collect()
+}
+
+/// The command name in the second field may hold anything, also `)`, so fields are counted from the last one.
+fn parse(pid: i32, stat: &[u8]) -> Option<Entry> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    // After the name: state, ppid, pgrp, session.
+    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    Some(Entry {
+        pid: Pid::from_raw(pid)?,
+        parent,
+        session,
+    })
+}
+
+/// The descendants of `root` among `processes`, without `root` itself.
+pub(crate) fn descendants(processes: &[Entry], root: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let mut parents = vec![root.as_raw_pid()];
+    while let Some(parent) = parents.pop() {
+        for entry in processes {
+            if entry.parent == parent && entry.pid != root && !found.contains(&entry.pid) {
+                found.push(entry.pid);
+                parents.push(entry.pid.as_raw_pid());
+            }
+        }
+    }
+    found
+}
+
+/// Sends `signal` to each; one that is gone meanwhile is no trouble.
+pub(crate) fn signal_all(pids: &[Pid], signal: Signal) {
+    for pid in pids {
+        if let Err(error) = kill_process(*pid, signal) {
+            tracing::debug!(pid = pid.as_raw_pid(), %error, "a process took no signal");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, descendants, parse, processes};
+    use rustix::process::{Pid, getpid};
+
+    fn entry(pid: i32, parent: i32) -> Entry {
+        Entry {
+            pid: Pid::from_raw(pid).unwrap(),
+            parent,
+            session: 1,
+        }
+    }
+
+    #[test]
+    fn a_hostile_command_name_does_not_shift_the_fields() {
+        let parsed = parse(7, b"7 (a) R 1 1 (x)) S 42 7 9 0 -1").unwrap();
+        assert_eq!((parsed.parent, parsed.session), (42, 9));
+        assert_eq!(parse(7, b"garbage"), None);
+    }
+
+    #[test]
+    fn descendants_are_found_at_any_depth_and_in_any_order() {
+        let all = [entry(5, 4), entry(4, 2), entry(3, 1), entry(2, 1)];
+        let mut below: Vec<_> = descendants(&all, Pid::from_raw(2).unwrap())
+            .iter()
+            .map(|pid| pid.as_raw_pid())
+            .collect();
+        below.sort_unstable();
+        assert_eq!(below, [4, 5]);
+    }
+
+    #[test]
+    fn this_process_sees_itself() {
+        assert!(processes().iter().any(|entry| entry.pid == getpid()));
+    }
+}

@@ -1,0 +1,254 @@
+//! The one way to start a program: admit, start, shake hands, end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_core::text::bounded;
+use mcp_core::tool::InitializeStatus;
+use mcp_core::{ErrorCode, Failure, ServerInitializeResult, StdioServer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::handshake::{Handshake, HandshakeError, Introduction, Opening};
+use crate::lines::Lines;
+use crate::masking::Mask;
+use crate::policy::{Launch, LaunchPolicy, Limits};
+use crate::process::orphans;
+use crate::process::running::{Running, Tail};
+
+/// How long a launch waits for another one to end, and how long the caller is told to wait after that.
+const BUSY: Duration = Duration::from_secs(1);
+/// How much of a program's standard error goes into a message.
+const STDERR_SHOWN: usize = 600;
+
+/// Starts programs under a policy. Cheap to clone; all clones share the bounds.
+#[derive(Clone)]
+pub struct Sandbox {
+    policy: Arc<LaunchPolicy>,
+    launcher: Arc<PathBuf>,
+    permits: Arc<Semaphore>,
+    tracker: TaskTracker,
+}
+
+impl Sandbox {
+    /// A sandbox whose launcher is this very executable. Its `main` must call
+    /// [`launcher::run_if_requested`](crate::launcher::run_if_requested) before anything else.
+    pub fn new(policy: LaunchPolicy) -> Self {
+        // The kernel's own link stays good when the file is replaced by a newer version meanwhile.
+        Self::with_launcher(policy, "/proc/self/exe".into())
+    }
+
+    /// A sandbox with the launcher at `launcher`.
+    pub fn with_launcher(policy: LaunchPolicy, launcher: PathBuf) -> Self {
+        orphans::adopt();
+        Self {
+            permits: Arc::new(Semaphore::new(policy.limits().concurrency)),
+            policy: Arc::new(policy),
+            launcher: Arc::new(launcher),
+            tracker: TaskTracker::new(),
+        }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &LaunchPolicy {
+        &self.policy
+    }
+
+    /// Programs that run now or are being ended.
+    pub fn in_flight(&self) -> usize {
+        self.policy.limits().concurrency - self.permits.available_permits()
+    }
+
+    /// Waits until nothing of any program is left. Call it when no more launches come.
+    pub async fn drained(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Starts `server`, shakes hands, lists its tools, ends it, and reports what it said, as `name`. Nothing of the
+    /// program is left when this returns; when it is dropped, the clean-up goes on by itself.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LaunchDenied`], [`ErrorCode::LaunchBusy`], [`ErrorCode::LaunchFailed`], or one of the handshake's.
+    pub async fn initialize(
+        &self,
+        name: &str,
+        server: &StdioServer,
+    ) -> Result<ServerInitializeResult, Failure> {
+        let launch = self.admit(server).await?;
+        let permit = self.permit().await?;
+        // Before anything runs, and without arguments and values: both may hold secrets.
+        tracing::info!(
+            server = bounded(name, 200),
+            command = launch.command,
+            program = %launch.program.display(),
+            arguments = launch.args.len(),
+            "starting a program"
+        );
+        let start = Instant::now();
+        let attempt = Attempt {
+            sandbox: self,
+            name,
+            launch: &launch,
+            mask: Mask::new(launch.secrets()),
+            deadline: start + self.policy.limits().handshake,
+            permit,
+        };
+        let introduction = attempt.introduction().await?;
+        let duration = introduction.1.duration_since(start);
+        let introduction = introduction.0;
+        Ok(ServerInitializeResult {
+            name: name.to_owned(),
+            status: InitializeStatus::Initialized,
+            protocol_version: introduction.protocol_version,
+            server_info: introduction.server_info,
+            capabilities: introduction.capabilities,
+            tools: introduction.tools,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn admit(&self, server: &StdioServer) -> Result<Launch, Failure> {
+        let policy = Arc::clone(&self.policy);
+        let server = server.clone();
+        // It may read a file.
+        tokio::task::spawn_blocking(move || policy.admit_stdio(&server))
+            .await
+            .map_err(|_| Failure::new(ErrorCode::Internal, "the launch policy failed"))?
+    }
+
+    async fn permit(&self) -> Result<Arc<OwnedSemaphorePermit>, Failure> {
+        match timeout(BUSY, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Arc::new(permit)),
+            Ok(Err(_)) | Err(_) => Err(Failure::new(
+                ErrorCode::LaunchBusy,
+                format!(
+                    "{} programs run already, which is as many as may run at once",
+                    self.policy.limits().concurrency
+                ),
+            )
+            .with_retry_after(Some(BUSY))),
+        }
+    }
+}
+
+/// One call of [`Sandbox::initialize`] from the first start on.
+struct Attempt<'a> {
+    sandbox: &'a Sandbox,
+    name: &'a str,
+    launch: &'a Launch,
+    mask: Mask,
+    deadline: Instant,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Attempt<'_> {
+    /// What the program said, and when it had said all.
+    async fn introduction(self) -> Result<(Introduction, Instant), Failure> {
+        match self.start(Opening::Discover).await {
+            // It ended without a word when it was asked in the language of today: perhaps it knows only the old one.
+            Err(Ended::Silently) => match self.start(Opening::Legacy).await {
+                Ok(done) => Ok(done),
+                Err(Ended::Silently) => {
+                    Err(self.failure(ErrorCode::LaunchFailed, "ended before the handshake", None))
+                }
+                Err(Ended::Failed(failure)) => Err(failure),
+            },
+            Ok(done) => Ok(done),
+            Err(Ended::Failed(failure)) => Err(failure),
+        }
+    }
+
+    async fn start(&self, opening: Opening) -> Result<(Introduction, Instant), Ended> {
+        let limits = self.limits();
+        let running = Running::start(
+            &self.sandbox.launcher,
+            self.name,
+            self.launch,
+            limits.stderr_bytes,
+            &self.sandbox.tracker,
+            Arc::clone(&self.permit),
+        )
+        .await;
+        let mut running = running.map_err(|error| {
+            let what = format!("could not be started: {error}");
+            Ended::Failed(self.failure(ErrorCode::LaunchFailed, &what, None))
+        })?;
+        let mut lines = Lines::new(
+            &mut running.stdout,
+            limits.message_bytes,
+            limits.output_bytes,
+        );
+        let handshake = Handshake::new(&mut lines, &mut running.stdin, limits).run(opening);
+        let outcome = timeout_at(self.deadline, handshake).await;
+        let ended_at = Instant::now();
+        let silent = lines.is_silent();
+        let only_stray = lines.is_only_stray();
+        let stray = lines.first_stray();
+        let (code, what) = match outcome {
+            Ok(Ok(introduction)) => {
+                running.close().await;
+                return Ok((introduction, ended_at));
+            }
+            Ok(Err(HandshakeError::Ended)) => {
+                let (report, tail) = running.ended().await;
+                if silent && opening == Opening::Discover && report.may_be_legacy() {
+                    return Err(Ended::Silently);
+                }
+                let what = format!("{} before the handshake was complete", report.sentence());
+                let what = with_stray(what, stray);
+                let failure = self.failure(ErrorCode::LaunchFailed, &what, Some(&tail));
+                return Err(Ended::Failed(failure));
+            }
+            Ok(Err(HandshakeError::Broken(code, what))) => (code, what),
+            Err(_) if only_stray => (
+                ErrorCode::HandshakeFailed,
+                format!(
+                    "wrote no JSON-RPC within {} ms",
+                    limits.handshake.as_millis()
+                ),
+            ),
+            Err(_) => (
+                ErrorCode::HandshakeTimeout,
+                format!(
+                    "did not complete the handshake within {} ms",
+                    limits.handshake.as_millis()
+                ),
+            ),
+        };
+        let (_, tail) = running.stop().await;
+        let failure = self.failure(code, &with_stray(what, stray), Some(&tail));
+        Err(Ended::Failed(failure))
+    }
+
+    fn limits(&self) -> &Limits {
+        self.sandbox.policy.limits()
+    }
+
+    /// A failure whose message names the program and says what it did, with the end of its standard error.
+    fn failure(&self, code: ErrorCode, what: &str, tail: Option<&Tail>) -> Failure {
+        let mut message = format!("{:?} {}", self.launch.command, self.mask.apply(what));
+        let stderr = tail.map(|tail| tail.text(&self.mask)).unwrap_or_default();
+        if !stderr.is_empty() {
+            let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_SHOWN));
+            message.push_str("; the end of its standard error: ");
+            message.push_str(stderr[from..].trim());
+        }
+        Failure::new(code, message)
+    }
+}
+
+fn with_stray(what: String, stray: Option<String>) -> String {
+    match stray {
+        Some(line) => format!("{what}; it wrote {line:?} where only JSON-RPC belongs"),
+        None => what,
+    }
+}
+
+enum Ended {
+    /// The program ended by itself and wrote nothing to its standard output.
+    Silently,
+    Failed(Failure),
+}

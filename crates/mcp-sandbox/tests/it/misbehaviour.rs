@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use mcp_core::ErrorCode;
+use tokio::time::Instant;
+
+use crate::program::{Program, sandbox};
+
+/// A time that no test should need, but a hanging one would pass.
+const HANG: Duration = Duration::from_secs(60);
+
+async fn failure(program: &Program, policy: &str) -> mcp_core::Failure {
+    let outcome = tokio::time::timeout(HANG, program.run(&sandbox(policy))).await;
+    let failure = outcome.expect("it must end").expect_err("it must fail");
+    program.assert_gone();
+    failure
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_ended_at_the_deadline() {
+    let program = Program::new("import time\nwhile True: time.sleep(1)");
+    let failure = failure(&program, "limits.handshake_ms = 500").await;
+    assert_eq!(failure.code, ErrorCode::HandshakeTimeout);
+    assert!(failure.message.contains("within 500 ms"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_every_request_to_end_is_ended() {
+    let program = Program::legacy(
+        "for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n\
+         serve()\nwhile True: time.sleep(1)",
+    );
+    program.run(&sandbox("")).await.unwrap();
+    program.assert_gone();
+}
+
+#[tokio::test]
+async fn a_flood_on_standard_output_is_cut_off() {
+    let program = Program::new("import sys\nwhile True: sys.stdout.write('x' * 65536)");
+    let failure = failure(&program, "").await;
+    assert_eq!(failure.code, ErrorCode::HandshakeTooLarge);
+    assert!(
+        failure.message.contains("more than 4194304 bytes"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_notifications_is_cut_off() {
+    let program =
+        Program::legacy("while True: send({'jsonrpc': '2.0', 'method': 'notifications/x'})");
+    let failure = failure(&program, "limits.output_bytes = 100000").await;
+    assert_eq!(failure.code, ErrorCode::HandshakeTooLarge);
+}
+
+#[tokio::test]
+async fn a_flood_on_standard_error_neither_blocks_nor_fills_the_message() {
+    let program = Program::legacy("sys.stderr.write('noise ' * 1000000)\nserve()");
+    program.run(&sandbox("")).await.unwrap();
+    let program = Program::new(
+        "import sys\nsys.stderr.write('noise ' * 1000000 + 'the reason')\nsys.exit(3)",
+    );
+    let failure = failure(&program, "").await;
+    assert_eq!(failure.code, ErrorCode::LaunchFailed);
+    assert!(failure.message.contains("exit code 3"), "{failure}");
+    assert!(failure.message.ends_with("the reason"), "{failure}");
+    assert!(failure.message.len() < 1_100);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_at_once_is_described_without_the_values_it_was_given() {
+    let program = Program::new(
+        "import os, sys\nsys.stderr.write('no access with ' + os.environ['TOKEN'])\nsys.exit(7)",
+    )
+    .env("TOKEN", "hunter2hunter2");
+    let failure = failure(&program, "").await;
+    assert_eq!(failure.code, ErrorCode::LaunchFailed);
+    assert!(failure.message.contains("exit code 7"), "{failure}");
+    assert!(
+        failure.message.contains("no access with [secret]"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_a_signal_ends_is_described() {
+    let program = Program::new("import os\nos.kill(os.getpid(), 11)");
+    let failure = failure(&program, "").await;
+    assert_eq!(failure.code, ErrorCode::LaunchFailed);
+    assert!(failure.message.contains("signal 11"), "{failure}");
+}
+
+#[tokio::test]
+async fn something_that_is_no_mcp_server_is_refused() {
+    let program =
+        Program::new("import time\nprint('Listening on port 80', flush=True)\ntime.sleep(1000)");
+    let failure = failure(&program, "limits.handshake_ms = 500").await;
+    assert_eq!(failure.code, ErrorCode::HandshakeFailed);
+    assert!(
+        failure.message.contains("Listening on port 80"),
+        "{failure}"
+    );
+    let program = Program::new("while True: print('tick')");
+    assert_eq!(
+        self::failure(&program, "").await.code,
+        ErrorCode::HandshakeFailed
+    );
+}
+
+#[tokio::test]
+async fn endless_pages_and_too_many_tools_are_cut_off() {
+    let endless = "def answer(method, params, first=answer):\n    \
+         if method == 'tools/list': return {'tools': [tool('t')], 'nextCursor': 'again'}\n    \
+         return first(method, params)\nserve()";
+    let failure = failure(&Program::legacy(endless), "limits.pages = 5").await;
+    assert_eq!(failure.code, ErrorCode::HandshakeTooLarge);
+    assert!(failure.message.contains("more than 5 pages"), "{failure}");
+    let failure = self::failure(&Program::legacy(endless), "limits.tools = 3").await;
+    assert!(failure.message.contains("more than 3 tools"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_any_more_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tool");
+    std::os::unix::fs::symlink("/bin/true", &path).unwrap();
+    let policy = mcp_sandbox::LaunchPolicy::allow_commands(
+        &[path.to_str().unwrap().to_owned()],
+        mcp_sandbox::Folders::default(),
+        &|_| None,
+    )
+    .unwrap();
+    let sandbox =
+        mcp_sandbox::Sandbox::with_launcher(policy, env!("CARGO_BIN_EXE_mcp-sandbox").into());
+    std::fs::remove_file(&path).unwrap();
+    let mut server = Program::new("").server;
+    server.command = path.to_str().unwrap().to_owned();
+    let failure = sandbox.initialize("tested", &server).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::LaunchDenied);
+}
+
+#[tokio::test]
+async fn over_the_bound_a_caller_is_told_to_come_back() {
+    let sandbox = sandbox("limits.concurrency = 1\nlimits.handshake_ms = 10000");
+    let slow = Program::new("import time\nwhile True: time.sleep(1)");
+    let first = {
+        let sandbox = sandbox.clone();
+        let server = slow.server.clone();
+        tokio::spawn(async move { sandbox.initialize("slow", &server).await })
+    };
+    crate::program::until("it runs", || !slow.processes().is_empty()).await;
+    let start = Instant::now();
+    let failure = Program::legacy("serve()").run(&sandbox).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::LaunchBusy);
+    assert!(failure.retry_after.is_some() && start.elapsed() < Duration::from_secs(5));
+    first.abort();
+    sandbox.drained().await;
+    slow.assert_gone();
+}

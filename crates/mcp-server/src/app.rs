@@ -1,0 +1,147 @@
+//! The server, wired; serving and draining.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use mcp_runtime::{Conditions, admin, trace_context};
+use mcp_sandbox::Sandbox;
+use metrics::{gauge, histogram};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::config::ServerConfig;
+use crate::handler::Handler;
+use crate::metric_definitions as metric;
+use crate::tools::Tools;
+use crate::tools::server_initialize::ServerInitialize;
+use crate::transport;
+
+/// What closing may take on top of the drain.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// A server that is ready to be run.
+pub struct App {
+    routes: Router,
+    tools: Tools,
+    ready: Conditions,
+    cancel: CancellationToken,
+    drain: Duration,
+}
+
+impl App {
+    /// The product: every tool that it has.
+    pub fn new(config: &ServerConfig, metrics: PrometheusHandle) -> Self {
+        Self::with_tools(config, tools(config), metrics)
+    }
+
+    /// A server of those tools: the product's ([`tools`]), others, or both.
+    pub fn with_tools(config: &ServerConfig, tools: Tools, metrics: PrometheusHandle) -> Self {
+        metric::describe();
+        let (live, ready) = (Conditions::default(), Conditions::default());
+        let cancel = CancellationToken::new();
+        let routes = transport::router(Handler::new(tools.clone()), config, cancel.clone())
+            .layer(middleware::from_fn(observe))
+            .merge(admin::router(live, ready.clone(), metrics));
+        Self {
+            routes,
+            tools,
+            ready,
+            cancel,
+            drain: config.drain,
+        }
+    }
+}
+
+/// The tools of the product. A tool is added here, in one line.
+pub fn tools(config: &ServerConfig) -> Tools {
+    let sandbox = Arc::new(Sandbox::new(config.policy.clone()));
+    Tools::default().with(ServerInitialize::new(sandbox))
+}
+
+/// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
+/// those that have not.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    let stopping = app.ready.register("stopping", "");
+    stopping.holds();
+    let graceful = stop.clone();
+    let serve = axum::serve(listener, app.routes)
+        .with_graceful_shutdown(async move { graceful.cancelled().await });
+    let mut serve = std::pin::pin!(serve.into_future());
+    tokio::select! {
+        result = &mut serve => return result.context("serving"),
+        () = stop.cancelled() => {}
+    }
+    stopping.fails("the server is stopping");
+    if let Ok(result) = tokio::time::timeout(app.drain, &mut serve).await {
+        result.context("serving")?;
+    } else {
+        tracing::warn!("calls are still under way after the drain time: cancelling them");
+        // Cancelled last: rmcp answers what is under way with 500 then.
+        app.cancel.cancel();
+        let _ = tokio::time::timeout(CLOSE, serve).await;
+    }
+    if tokio::time::timeout(CLOSE, app.tools.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("tools have not come to their end");
+    }
+    Ok(())
+}
+
+/// A span, the duration and the number under way of each request.
+async fn observe(request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(String::new, |path| path.as_str().to_owned());
+    let method = request.method().to_string();
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    );
+    trace_context::set_parent(&span, |name| request.headers().get(name)?.to_str().ok());
+    let began = Instant::now();
+    let active = Active::enter();
+    let response = next.run(request).instrument(span.clone()).await;
+    drop(active);
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
+    histogram!(
+        metric::HTTP_DURATION,
+        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.to_string()
+    )
+    .record(began.elapsed());
+    response
+}
+
+/// Counts a request under way, also one whose caller goes away.
+struct Active;
+
+impl Active {
+    fn enter() -> Self {
+        gauge!(metric::HTTP_ACTIVE).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        gauge!(metric::HTTP_ACTIVE).decrement(1.0);
+    }
+}

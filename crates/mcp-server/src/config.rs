@@ -1,0 +1,178 @@
+//! The server's configuration, read from variables and checked before anything starts.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use mcp_runtime::vars::{ConfigError, Vars, invalid};
+use mcp_sandbox::{Folders, LaunchPolicy};
+
+/// Everything the server can be told.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// `BIND` (`127.0.0.1`).
+    pub bind: IpAddr,
+    /// `PORT` (8080); 0 is any free one.
+    pub port: u16,
+    /// `MCP_ALLOWED_HOSTS` (loopback): what the `Host` header may name, with or without a port; `*` is any.
+    pub allowed_hosts: Vec<String>,
+    /// `MCP_ALLOWED_ORIGINS` (loopback): what a browser's `Origin` header may name.
+    pub allowed_origins: Vec<String>,
+    /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
+    pub policy: LaunchPolicy,
+    /// `SERVER_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
+    pub drain: Duration,
+}
+
+impl ServerConfig {
+    /// Reads and checks the variables. Files and commands that a launch policy names are looked up here.
+    ///
+    /// # Errors
+    /// The first variable that does not fit.
+    pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        vars.refuse_unknown("SERVER_", &["SERVER_DRAIN_MS"])?;
+        let bind = vars.parse("BIND", IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address")?;
+        authentication(vars, bind)?;
+        let allowed_hosts = or_loopback(
+            vars.list("MCP_ALLOWED_HOSTS"),
+            &["localhost", "127.0.0.1", "[::1]"],
+        );
+        for host in &allowed_hosts {
+            let plain = !host.contains('/') && !host.contains(char::is_whitespace);
+            if !plain {
+                return Err(invalid(
+                    "MCP_ALLOWED_HOSTS",
+                    host,
+                    "host or host:port, comma-separated, or *",
+                ));
+            }
+        }
+        let allowed_origins = or_loopback(
+            vars.list("MCP_ALLOWED_ORIGINS"),
+            &["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"],
+        );
+        for origin in &allowed_origins {
+            if !origin.contains("://") && origin != "*" && origin != "null" {
+                return Err(invalid(
+                    "MCP_ALLOWED_ORIGINS",
+                    origin,
+                    "scheme://host:port, comma-separated, or *",
+                ));
+            }
+        }
+        Ok(Self {
+            bind,
+            port: vars.number("PORT", 8080, 0, u16::MAX)?,
+            allowed_hosts,
+            allowed_origins,
+            policy: policy(vars)?,
+            drain: vars.millis("SERVER_DRAIN_MS", 25_000, 0, 3_600_000)?,
+        })
+    }
+}
+
+/// Beyond loopback, callers must be known, or the operator must have said that they need not be.
+fn authentication(vars: &Vars, bind: IpAddr) -> Result<(), ConfigError> {
+    if let Some(file) = vars.get("MCP_API_KEYS_FILE") {
+        return Err(invalid(
+            "MCP_API_KEYS_FILE",
+            file,
+            "nothing yet: this version does not check API keys, so it does not start as if it did",
+        ));
+    }
+    let open = vars.choice("MCP_AUTH", false, &[("none", true)])?;
+    if !bind.is_loopback() && !open {
+        return Err(invalid(
+            "BIND",
+            &bind.to_string(),
+            "a loopback address, or any with MCP_AUTH=none, which lets every caller in: put an authenticating proxy or a network policy before it",
+        ));
+    }
+    Ok(())
+}
+
+fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
+    if list.is_empty() {
+        return loopback.iter().map(|&entry| entry.to_owned()).collect();
+    }
+    list
+}
+
+fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
+    let lookup = |name: &str| vars.get(name).map(str::to_owned);
+    let commands = vars.list("MCP_ALLOWED_COMMANDS");
+    match vars.get("MCP_LAUNCH_POLICY") {
+        Some(file) if !commands.is_empty() => Err(invalid(
+            "MCP_LAUNCH_POLICY",
+            file,
+            "the only one: MCP_ALLOWED_COMMANDS is set too; give one of them",
+        )),
+        Some(file) => LaunchPolicy::from_file(Path::new(file), &lookup)
+            .map_err(|error| invalid("MCP_LAUNCH_POLICY", file, format!("a policy file: {error}"))),
+        None if commands.is_empty() => Ok(LaunchPolicy::deny_all()),
+        None => {
+            let folders = Folders {
+                env_dir: vars.path("MCP_ENV_DIR"),
+                work_dir: vars.path("MCP_WORK_DIR"),
+            };
+            LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
+                invalid(
+                    "MCP_ALLOWED_COMMANDS",
+                    &commands.join(","),
+                    format!("programs that exist: {error}"),
+                )
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(pairs: &[(&str, &str)]) -> String {
+        ServerConfig::from_vars(&pairs.iter().copied().collect())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = ServerConfig::from_vars(&Vars::default()).unwrap();
+        assert_eq!(
+            (config.bind.to_string(), config.port),
+            ("127.0.0.1".into(), 8080)
+        );
+        assert_eq!(config.allowed_hosts, ["localhost", "127.0.0.1", "[::1]"]);
+        assert_eq!(config.policy.command_names().count(), 0);
+    }
+
+    #[test]
+    fn beyond_loopback_it_must_be_said_that_anyone_may_call() {
+        assert!(refusal(&[("BIND", "0.0.0.0")]).contains("MCP_AUTH=none"));
+        let open = [("BIND", "0.0.0.0"), ("MCP_AUTH", "none")];
+        ServerConfig::from_vars(&open.into_iter().collect()).unwrap();
+    }
+
+    #[test]
+    fn every_bad_value_is_refused_with_name_and_what_is_allowed() {
+        for (name, value) in [
+            ("PORT", "http"),
+            ("PORT", "70000"),
+            ("BIND", "here"),
+            ("MCP_AUTH", "off"),
+            ("MCP_API_KEYS_FILE", "/keys"),
+            ("MCP_ALLOWED_HOSTS", "http://h/"),
+            ("MCP_ALLOWED_ORIGINS", "localhost"),
+            ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
+            ("MCP_LAUNCH_POLICY", "/no/such/file"),
+            ("SERVER_DRAIN_MS", "soon"),
+        ] {
+            let error = refusal(&[(name, value)]);
+            assert!(
+                error.starts_with(name) && error.contains("allowed is"),
+                "{error}"
+            );
+        }
+    }
+}

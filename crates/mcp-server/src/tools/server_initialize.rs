@@ -1,0 +1,111 @@
+//! `server_initialize`: start an MCP server (or connect to one), shake hands, report its tools, end it.
+
+use std::sync::Arc;
+
+use mcp_client::{McpClient, ServerUrl};
+use mcp_core::tool::{InitializeStatus, SERVER_INITIALIZE};
+use mcp_core::{
+    ErrorCode, Failure, RemoteKind, RemoteServer, ServerConfig, ServerInitializeArgs,
+    ServerInitializeResult,
+};
+use mcp_sandbox::Sandbox;
+use rmcp::model::ToolAnnotations;
+use tokio::time::Instant;
+
+use super::{Tool, ToolContext};
+
+/// The tool; what it may start or connect to is the sandbox's policy.
+#[derive(Clone)]
+pub struct ServerInitialize {
+    sandbox: Arc<Sandbox>,
+}
+
+impl ServerInitialize {
+    /// The tool over that sandbox.
+    pub fn new(sandbox: Arc<Sandbox>) -> Self {
+        Self { sandbox }
+    }
+
+    async fn connect(
+        &self,
+        name: String,
+        server: RemoteServer,
+    ) -> Result<ServerInitializeResult, Failure> {
+        let began = Instant::now();
+        let policy = self.sandbox.policy();
+        let url = policy.admit_url(&server.url)?;
+        tracing::info!(server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
+        let invalid = |what: String| Failure::new(ErrorCode::InvalidArguments, what);
+        let client = McpClient::builder(ServerUrl::exact(url.as_str()).map_err(invalid)?)
+            .headers(server.headers)
+            .build()
+            .map_err(|error| invalid(error.to_string()))?;
+        let timeout = policy.limits().handshake;
+        let handshake = match server.kind {
+            RemoteKind::Http => client.initialize(timeout).await,
+            RemoteKind::Sse => client.initialize_over_sse(timeout).await,
+        };
+        // What the other server answered is about that server, not about a call to this one: its codes would tell a
+        // worker that this server is down or refuses it.
+        let handshake = handshake.map_err(|failure| {
+            let code = match (failure.code, failure.code.is_retryable()) {
+                (ErrorCode::CallTimeout, _) => ErrorCode::HandshakeTimeout,
+                (ErrorCode::AnswerTooLarge, _) => ErrorCode::HandshakeTooLarge,
+                (_, true) => ErrorCode::LaunchFailed,
+                (_, false) => ErrorCode::HandshakeFailed,
+            };
+            Failure::new(code, format!("{name}: {failure}")).with_retry_after(failure.retry_after)
+        })?;
+        Ok(ServerInitializeResult {
+            name,
+            status: InitializeStatus::Initialized,
+            protocol_version: handshake.protocol_version,
+            server_info: handshake.server_info,
+            capabilities: handshake.capabilities,
+            tools: handshake.tools,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl Tool for ServerInitialize {
+    type Arguments = ServerInitializeArgs;
+    type Output = ServerInitializeResult;
+
+    fn name(&self) -> &'static str {
+        SERVER_INITIALIZE
+    }
+
+    fn description(&self) -> &'static str {
+        "Starts an MCP server (command, args, env, envFile) or connects to one (type, url, headers), shakes hands, \
+         lists its tools and ends it. Use it to check that a server configuration works and to learn its tools. Only \
+         what the operator's launch policy allows is started or connected to."
+    }
+
+    fn annotations(&self) -> ToolAnnotations {
+        ToolAnnotations::with_title("Initialize an MCP server")
+            .read_only(false)
+            .destructive(false)
+            .idempotent(true)
+            .open_world(true)
+    }
+
+    async fn call(
+        &self,
+        arguments: ServerInitializeArgs,
+        _context: ToolContext,
+    ) -> Result<ServerInitializeResult, Failure> {
+        let ServerInitializeArgs { name, server } = arguments;
+        let server = server
+            .server()
+            .map_err(|what| Failure::new(ErrorCode::InvalidArguments, what))?;
+        match server {
+            ServerConfig::Stdio(server) => self.sandbox.initialize(&name, &server).await,
+            ServerConfig::Remote(server) => self.connect(name, server).await,
+        }
+    }
+
+    async fn close(&self) {
+        self.sandbox.drained().await;
+    }
+}

@@ -1,0 +1,47 @@
+//! Paths of what `scripts/setup test` fetches into `.cache`, and the repository's own.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the crate lies in crates/")
+        .to_owned()
+}
+
+/// The folder with the jars of Apache Kafka.
+pub fn kafka_jars() -> PathBuf {
+    in_cache("kafka")
+}
+
+/// Node 22.
+pub fn node22() -> PathBuf {
+    in_cache("node/node22")
+}
+
+/// The script of the official MCP conformance suite, for [`node22`].
+pub fn conformance_cli() -> PathBuf {
+    in_cache("node/node_modules/@modelcontextprotocol/conformance/dist/index.js")
+}
+
+/// The script of npm's `@modelcontextprotocol/server-everything`, for [`node22`]; its argument `stdio` is the default.
+pub fn everything_server_js() -> PathBuf {
+    in_cache("node/node_modules/@modelcontextprotocol/server-everything/dist/index.js")
+}
+
+/// A Python with the package `mcp`.
+pub fn python() -> PathBuf {
+    in_cache("python/bin/python")
+}
+
+fn in_cache(path: &str) -> PathBuf {
+    let path = repository().join(".cache").join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: run scripts/test once, or scripts/setup test: it fetches what tests use",
+        path.display()
+    );
+    path
+}

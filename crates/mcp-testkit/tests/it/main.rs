@@ -1,0 +1,6 @@
+//! The kit keeps what it promises to the tests of other crates.
+
+mod kafka;
+mod process;
+mod secure_kafka;
+mod stub_server;
