@@ -21,6 +21,9 @@ use crate::signals::{Fatal, Holds};
 /// What closing may take on top of the drain: the last commit, leaving the group.
 const CLOSE: Duration = Duration::from_secs(4);
 
+/// Longest wait for a connection to the server.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// A worker that is ready to run.
 pub struct Worker {
     intake: Intake,
@@ -57,6 +60,8 @@ impl Worker {
         let client = McpClient::builder(config.server_url)
             .api_key(config.api_key)
             .concurrency(config.concurrency)
+            // Below the time for a call, so that a host that does not answer shows as unreachable.
+            .connect_timeout(CONNECT.min(config.call_timeout / 2))
             .tool_error_default_retry(config.retry_tool_errors)
             .build()
             .context("the HTTP client")?;

@@ -31,7 +31,7 @@ pub const PARTITIONS_PAUSED: &str = "worker_partitions_paused";
 pub const BREAKER_OPEN: &str = "worker_breaker_open";
 /// Records behind the end of the partition; labels `topic`, `partition`.
 pub const LAG: &str = "worker_partition_lag";
-/// Commits; label `result` (`ok`, `failed`).
+/// Commits that carried an offset which had moved.
 pub const COMMITS: &str = "worker_commits_total";
 /// Rebalances; label `kind` (`assigned`, `revoked`, `lost`).
 pub const REBALANCES: &str = "worker_rebalances_total";

@@ -37,11 +37,11 @@ fn endpoint(url: &str) -> String {
     }
 }
 
-/// The tools to call, with their arguments.
-fn calls(
-    scenario: &str,
-    handshake: &Handshake,
-) -> Result<Vec<(String, Map<String, Value>)>, Box<dyn Error>> {
+/// A tool and its arguments.
+type Call = (String, Map<String, Value>);
+
+/// The tools to call.
+fn calls(scenario: &str, handshake: &Handshake) -> Result<Vec<Call>, Box<dyn Error>> {
     let names = || handshake.tools.iter().map(|tool| tool.name.clone());
     let calls = match scenario {
         "tools_call" => vec![("add_numbers".to_owned(), json!({"a": 5, "b": 3}))],

@@ -129,7 +129,10 @@ impl McpClientBuilder {
     /// # Errors
     /// A header or the key that no request could carry, or an HTTP library that cannot be set up.
     pub fn build(self) -> Result<McpClient, BuildError> {
-        let redaction = Redaction::new(self.api_key.iter().chain(self.headers.values()));
+        let redaction = Redaction::new(
+            self.api_key.iter().chain(self.headers.values()),
+            self.server.as_url(),
+        );
         let authorization = match &self.api_key {
             Some(key) => {
                 Some(sensitive(&format!("Bearer {}", key.expose())).ok_or(BuildError::ApiKey)?)

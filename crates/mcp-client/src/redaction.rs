@@ -3,6 +3,7 @@
 
 use mcp_core::{Failure, Secret};
 use serde_json::{Map, Value};
+use url::Url;
 
 /// What stands in a secret's place.
 const MASK: &str = "[secret]";
@@ -16,10 +17,14 @@ const SECRET_ARGUMENTS: [&str; 2] = ["env", "headers"];
 pub(crate) struct Redaction(Vec<String>);
 
 impl Redaction {
-    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+    /// Of the secrets of a client, and of the query of its URL.
+    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>, url: &Url) -> Self {
         let mut redaction = Self::default();
         for secret in secrets {
             redaction.add(secret.expose());
+        }
+        for (_, value) in url.query_pairs() {
+            redaction.add(&value);
         }
         redaction.sort();
         redaction
@@ -39,7 +44,13 @@ impl Redaction {
         redaction
     }
 
+    /// Also the token alone in a value such as `Bearer TOKEN`.
     fn add(&mut self, secret: &str) {
+        if let Some((_scheme, token)) = secret.split_once(' ')
+            && !token.contains(' ')
+        {
+            self.add(token);
+        }
         if secret.len() < SHORTEST {
             return;
         }
@@ -93,17 +104,19 @@ mod tests {
     fn keys_environment_values_and_headers_are_masked_as_text_and_as_json() {
         let Value::Object(arguments) = json!({
             "env": {"TOKEN": "hunter\"2", "DEBUG": "1"},
-            "headers": {"x-key": "swordfish"},
+            "headers": {"authorization": "Bearer swordfish"},
             "args": ["visible"],
         }) else {
             unreachable!()
         };
         let key = Secret::new("hunter");
-        let redaction = Redaction::new([&key].into_iter()).with_arguments(&arguments);
+        let url = Url::parse("http://h/?token=open-sesame").unwrap();
+        let redaction = Redaction::new([&key].into_iter(), &url).with_arguments(&arguments);
         assert_eq!(
-            redaction
-                .text(r#"hunter"2 {"TOKEN":"hunter\"2","DEBUG":"1"} swordfish hunter visible"#),
-            r#"[secret] {"TOKEN":"[secret]","DEBUG":"1"} [secret] [secret] visible"#
+            redaction.text(
+                r#"hunter"2 {"TOKEN":"hunter\"2","DEBUG":"1"} swordfish hunter visible open-sesame"#
+            ),
+            r#"[secret] {"TOKEN":"[secret]","DEBUG":"1"} [secret] [secret] visible [secret]"#
         );
         let failure = Failure::new(mcp_core::ErrorCode::ToolFailed, "bad swordfish")
             .with_detail(json!({"seen": ["swordfish"]}));

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error_code::ErrorCode;
+use crate::error_code::{Blame, Class, ErrorCode};
 use crate::failure::Failure;
 use crate::servers_config::{ServerConfig, ServerFields};
 
@@ -138,8 +138,12 @@ impl ToolError {
     /// The failure that the caller sees. A code of ours keeps its meaning where `retryable` agrees with its class;
     /// otherwise `retryable` decides and the code goes into the detail.
     pub fn into_failure(self, message: &str) -> Failure {
-        let known =
-            ErrorCode::parse(&self.code).filter(|code| code.is_retryable() == self.retryable);
+        // What a tool says is about the tool: it can neither stop a worker nor speak for the connection to its server.
+        let known = ErrorCode::parse(&self.code).filter(|code| {
+            code.is_retryable() == self.retryable
+                && code.blame() == Blame::Job
+                && code.class() != Class::Fatal
+        });
         let code = known.unwrap_or(if self.retryable {
             ErrorCode::ToolUnavailable
         } else {
@@ -235,5 +239,22 @@ mod tests {
             ErrorCode::ToolUnavailable
         );
         assert_eq!(foreign(false).into_failure("x").code, ErrorCode::ToolFailed);
+    }
+
+    #[test]
+    fn a_tool_can_not_stop_a_worker_or_speak_for_the_connection() {
+        let claims = |code: ErrorCode| ToolError {
+            code: code.as_str().into(),
+            retryable: code.is_retryable(),
+            retry_after_ms: None,
+            detail: None,
+        };
+        let heard = |code| claims(code).into_failure("x").code;
+        assert_eq!(heard(ErrorCode::BrokerFenced), ErrorCode::ToolFailed);
+        assert_eq!(
+            heard(ErrorCode::ServerUnreachable),
+            ErrorCode::ToolUnavailable
+        );
+        assert_eq!(heard(ErrorCode::LaunchDenied), ErrorCode::LaunchDenied);
     }
 }

@@ -30,7 +30,17 @@ impl ServerConfig {
     /// # Errors
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        vars.refuse_unknown("SERVER_", &["SERVER_DRAIN_MS"])?;
+        vars.refuse_unknown("SERVER_DRAIN", &["SERVER_DRAIN_MS"])?;
+        // Other variables that begin with `MCP_` belong to the worker, which may run in the same environment.
+        vars.refuse_unknown(
+            "MCP_ALLOWED_",
+            &[
+                "MCP_ALLOWED_COMMANDS",
+                "MCP_ALLOWED_HOSTS",
+                "MCP_ALLOWED_ORIGINS",
+            ],
+        )?;
+        vars.refuse_unknown("MCP_LAUNCH_", &["MCP_LAUNCH_POLICY"])?;
         let bind = vars.parse("BIND", IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address")?;
         authentication(vars, bind)?;
         let allowed_hosts = or_loopback(
@@ -49,7 +59,14 @@ impl ServerConfig {
         }
         let allowed_origins = or_loopback(
             vars.list("MCP_ALLOWED_ORIGINS"),
-            &["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"],
+            &[
+                "http://localhost:*",
+                "http://127.0.0.1:*",
+                "http://[::1]:*",
+                "https://localhost:*",
+                "https://127.0.0.1:*",
+                "https://[::1]:*",
+            ],
         );
         for origin in &allowed_origins {
             if !origin.contains("://") && origin != "*" && origin != "null" {

@@ -10,10 +10,11 @@ use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
 use metrics::{counter, histogram};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ContentBlock, Implementation, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
+    Implementation, ListPromptsRequestMethod, ListPromptsResult,
+    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
+    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -25,6 +26,14 @@ use crate::tools::{AnyTool, ToolContext, Tools};
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
+/// The methods of this server. rmcp hands on a request of one of them as unknown when its `params` do not fit.
+const METHODS: [&str; 5] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/call",
+    "tools/list",
+];
 /// The last bound on a call; tools have their own, tighter ones.
 const CALL_MAX: Duration = Duration::from_secs(300);
 
@@ -150,6 +159,21 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = mcp_core::text::bounded(&request.method, 100);
+        Err(if METHODS.contains(&method.as_str()) {
+            let what = format!("`params` do not fit `{method}`");
+            ErrorData::invalid_params(what, None)
+        } else {
+            let what = format!("there is no method {method:?}");
+            ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, what, None)
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod message;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,6 +18,7 @@ use axum::routing::post;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
@@ -24,6 +26,8 @@ use crate::handler::Handler;
 
 /// Largest request body, in bytes.
 pub const BODY_MAX: usize = 4 * 1024 * 1024;
+/// How long a request's body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest body of an answer that is no JSON and is turned into an error, in bytes.
 const TEXT_MAX: usize = 4 * 1024;
 
@@ -94,7 +98,19 @@ async fn answer(service: Service, request: Request) -> Response {
             what,
         );
     }
-    let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else {
+    let Ok(body) = timeout(BODY_PATIENCE, axum::body::to_bytes(body, BODY_MAX)).await else {
+        let what = format!(
+            "the body did not arrive within {} s",
+            BODY_PATIENCE.as_secs()
+        );
+        return error(
+            StatusCode::REQUEST_TIMEOUT,
+            &Value::Null,
+            message::INVALID_REQUEST,
+            &what,
+        );
+    };
+    let Ok(body) = body else {
         let what = format!("the body is larger than {BODY_MAX} bytes, or did not arrive whole");
         return error(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -144,6 +160,11 @@ async fn explained(response: Response, id: &Value) -> Response {
     let what = match text.trim() {
         "" => status.canonical_reason().unwrap_or("refused"),
         text => text,
+    };
+    // rmcp says so of JSON that is no message of MCP, too; the media type has been checked before it.
+    let status = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => StatusCode::BAD_REQUEST,
+        other => other,
     };
     error(status, id, code, what)
 }

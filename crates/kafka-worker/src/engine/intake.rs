@@ -8,13 +8,14 @@
 mod assignment;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{counter, gauge};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, RebalanceProtocol,
+};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, Message, Statistics, TopicPartitionList};
 use tokio::sync::{Notify, mpsc};
@@ -120,7 +121,6 @@ impl Intake {
             joined: links.joined,
             broker: links.broker,
             fatal: links.fatal.clone(),
-            recommit: AtomicBool::new(false),
         };
         context.broker.holds();
         let consumer: BaseConsumer<Context> = client
@@ -267,10 +267,11 @@ impl Intake {
             return;
         }
         self.last_commit = Instant::now();
-        let again = self.context().recommit.swap(false, Ordering::Relaxed);
-        if self.context().store(&self.consumer) || again {
-            self.context().commit(&self.consumer, CommitMode::Async);
-        }
+        self.context().store(&self.consumer);
+        // Also when nothing is new: rdkafka tells no one how an asynchronous commit ended (its event queue has no
+        // handler for it), and during a rebalance the coordinator refuses commits. What is stored and not committed
+        // goes out again; where all is committed, nothing is sent.
+        self.context().commit(&self.consumer, CommitMode::Async);
     }
 
     /// SIGTERM: stop dispatch → finish or give up by the cap → store → commit → bump the epochs → unassign.
@@ -287,7 +288,14 @@ impl Intake {
             let _ = self.consumer.poll(Duration::ZERO);
         }
         context.give_up(&self.consumer, None);
-        if let Err(error) = self.consumer.unassign() {
+        let unassigned = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self
+                .consumer
+                .assignment()
+                .and_then(|assigned| self.consumer.incremental_unassign(&assigned)),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
+        };
+        if let Err(error) = unassigned {
             tracing::warn!(%error, "unassign");
         }
     }
@@ -310,7 +318,6 @@ struct Context {
     joined: Condition,
     broker: Condition,
     fatal: Fatal,
-    recommit: AtomicBool,
 }
 
 impl Context {
@@ -345,19 +352,19 @@ impl Context {
         }
     }
 
-    /// Hands the committable offsets to librdkafka, which commits them later; whether there was any.
-    fn store(&self, consumer: &BaseConsumer<Self>) -> bool {
+    /// Hands the committable offsets that have moved to librdkafka, which commits them later.
+    fn store(&self, consumer: &BaseConsumer<Self>) {
         let offsets = self.assignment.take_commits();
         if offsets.count() == 0 {
-            return false;
+            return;
         }
+        counter!(metric::COMMITS).increment(1);
         // `store_offsets` stores exactly what it is given, the offset to read next. `store_offset` would add one.
         if let Err(error) = consumer.store_offsets(&offsets) {
             // A partition that was taken away without a revocation: its offsets are no longer ours to commit.
             tracing::warn!(%error, "offsets were not stored");
             self.assignment.untake_commits(&offsets);
         }
-        true
     }
 
     fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) {
@@ -365,16 +372,10 @@ impl Context {
             Ok(()) => {}
             // Nothing new is stored: that is a success.
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
-            Err(error) => self.commit_failed(&error),
+            // `RebalanceInProgress`, `IllegalGeneration`: the next commit carries what is stored, or the next owner
+            // processes the records again.
+            Err(error) => tracing::warn!(%error, ?mode, "offsets were not committed"),
         }
-    }
-
-    /// During a rebalance the coordinator refuses commits (`RebalanceInProgress`, `IllegalGeneration`). Stored offsets
-    /// stay stored, so the next commit carries them, or the next owner processes the records again.
-    fn commit_failed(&self, error: &KafkaError) {
-        counter!(metric::COMMITS, "result" => "failed").increment(1);
-        tracing::warn!(%error, "offsets were not committed; trying again");
-        self.recommit.store(true, Ordering::Relaxed);
     }
 
     /// The end of a drain: store → commit → bump the epochs. `None`: of all partitions.
@@ -480,14 +481,6 @@ impl ConsumerContext for Context {
         }
         if self.fatal.reason().is_some() {
             tracing::debug!("rebalance while the process ends");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => counter!(metric::COMMITS, "result" => "ok").increment(1),
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
-            Err(error) => self.commit_failed(&error),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_client::{McpClient, ServerUrl};
 use mcp_core::{Blame, ErrorCode};
 use mcp_testkit::eventually;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::stub::{Reply, Stub, call, call_within, failure_of, said};
 
@@ -138,4 +138,25 @@ async fn a_call_that_is_dropped_closes_its_connection() {
         _ => Err("the connection is still open"),
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_made_in_time_is_an_unreachable_server() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: once its queue is full, the system drops further attempts.
+    let full = (0..8).map(|_| tokio::spawn(TcpStream::connect(address)));
+    let full: Vec<_> = full.collect();
+    let queued = || full.iter().filter(|attempt| attempt.is_finished()).count();
+    eventually(Duration::from_secs(20), async || match queued() {
+        0 => Err("nothing is queued yet"),
+        _ => Ok(()),
+    })
+    .await;
+    let url = ServerUrl::parse(&format!("http://{address}")).unwrap();
+    let client = McpClient::builder(url).connect_timeout(Duration::from_millis(200));
+    let failure = call(&client.build().unwrap()).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::ServerUnreachable, "{failure}");
 }

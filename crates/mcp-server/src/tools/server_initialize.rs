@@ -9,10 +9,12 @@ use mcp_core::{
     ServerInitializeResult,
 };
 use mcp_sandbox::Sandbox;
+use metrics::gauge;
 use rmcp::model::ToolAnnotations;
 use tokio::time::Instant;
 
 use super::{Tool, ToolContext};
+use crate::metric_definitions as metric;
 
 /// The tool; what it may start or connect to is the sandbox's policy.
 #[derive(Clone)]
@@ -45,16 +47,9 @@ impl ServerInitialize {
             RemoteKind::Http => client.initialize(timeout).await,
             RemoteKind::Sse => client.initialize_over_sse(timeout).await,
         };
-        // What the other server answered is about that server, not about a call to this one: its codes would tell a
-        // worker that this server is down or refuses it.
-        let handshake = handshake.map_err(|failure| {
-            let code = match (failure.code, failure.code.is_retryable()) {
-                (ErrorCode::CallTimeout, _) => ErrorCode::HandshakeTimeout,
-                (ErrorCode::AnswerTooLarge, _) => ErrorCode::HandshakeTooLarge,
-                (_, true) => ErrorCode::LaunchFailed,
-                (_, false) => ErrorCode::HandshakeFailed,
-            };
-            Failure::new(code, format!("{name}: {failure}")).with_retry_after(failure.retry_after)
+        let handshake = handshake.map_err(|failure| Failure {
+            message: format!("{name}: {}", failure.message),
+            ..failure
         })?;
         Ok(ServerInitializeResult {
             name,
@@ -100,12 +95,31 @@ impl Tool for ServerInitialize {
             .server()
             .map_err(|what| Failure::new(ErrorCode::InvalidArguments, what))?;
         match server {
-            ServerConfig::Stdio(server) => self.sandbox.initialize(&name, &server).await,
+            ServerConfig::Stdio(server) => {
+                let _counted = Launch::enter();
+                self.sandbox.initialize(&name, &server).await
+            }
             ServerConfig::Remote(server) => self.connect(name, server).await,
         }
     }
 
     async fn close(&self) {
         self.sandbox.drained().await;
+    }
+}
+
+/// Counts a launch under way, also one whose caller goes away.
+struct Launch;
+
+impl Launch {
+    fn enter() -> Self {
+        gauge!(metric::LAUNCHES).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Launch {
+    fn drop(&mut self) {
+        gauge!(metric::LAUNCHES).decrement(1.0);
     }
 }

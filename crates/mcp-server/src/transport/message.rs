@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Invalid JSON.
 pub(super) const PARSE_ERROR: i64 = -32700;
@@ -19,12 +20,14 @@ pub(super) struct Refusal {
 }
 
 #[derive(Deserialize)]
-struct Shape {
+struct Shape<'a> {
     jsonrpc: Option<Value>,
     /// `None` is a notification; `null` is there, and wrong.
     #[serde(default, deserialize_with = "present")]
     id: Option<Value>,
     method: Option<Value>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    params: Option<&'a RawValue>,
 }
 
 /// The id of a well-formed message, null for a notification.
@@ -34,7 +37,11 @@ pub(super) fn check(body: &[u8]) -> Result<Value, Refusal> {
         id,
         what: what.to_owned(),
     };
-    let shape: Shape = match serde_json::from_slice(body) {
+    if let Err(error) = std::str::from_utf8(body) {
+        let what = format!("not UTF-8 from byte {} on", error.valid_up_to());
+        return Err(refuse(PARSE_ERROR, Value::Null, &what));
+    }
+    let shape: Shape<'_> = match serde_json::from_slice(body) {
         Ok(shape) => shape,
         Err(error) if error.is_data() => {
             let batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
@@ -54,12 +61,13 @@ pub(super) fn check(body: &[u8]) -> Result<Value, Refusal> {
         }
     };
     let id = match shape.id {
-        Some(id @ (Value::String(_) | Value::Number(_))) => id,
+        Some(id @ Value::String(_)) => id,
+        Some(Value::Number(id)) if id.is_i64() => Value::Number(id),
         Some(_) => {
             return Err(refuse(
                 INVALID_REQUEST,
                 Value::Null,
-                "`id` must be a string or a number",
+                "`id` must be a string or a whole number of 64 bits",
             ));
         }
         None => Value::Null,
@@ -68,6 +76,13 @@ pub(super) fn check(body: &[u8]) -> Result<Value, Refusal> {
         return Err(refuse(INVALID_REQUEST, id, "`jsonrpc` must be \"2.0\""));
     }
     match shape.method {
+        Some(Value::String(_))
+            if shape
+                .params
+                .is_some_and(|params| !params.get().starts_with('{')) =>
+        {
+            Err(refuse(INVALID_REQUEST, id, "`params` must be an object"))
+        }
         Some(Value::String(_)) => Ok(id),
         Some(_) => Err(refuse(INVALID_REQUEST, id, "`method` must be a string")),
         None => Err(refuse(
@@ -76,6 +91,11 @@ pub(super) fn check(body: &[u8]) -> Result<Value, Refusal> {
             "`method` is missing: this server sends no requests, so it takes no responses",
         )),
     }
+}
+
+/// The value as it is written, also if that is `null`.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
@@ -103,6 +123,8 @@ mod tests {
         for body in ["", "{", "oops", "{\"jsonrpc\":\"2.0\",}"] {
             assert_eq!(code(body), PARSE_ERROR, "{body}");
         }
+        assert_eq!(check(b"{\"a\":\"\xff\"}").unwrap_err().code, PARSE_ERROR);
+        assert_eq!(code(&"[".repeat(100_000)), PARSE_ERROR);
     }
 
     #[test]
@@ -117,6 +139,10 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":null}"#,
         ] {
             assert_eq!(code(body), INVALID_REQUEST, "{body}");
         }
