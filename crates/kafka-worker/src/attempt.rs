@@ -28,9 +28,9 @@ pub async fn make(
     timeout: Duration,
     trace: &[(String, String)],
 ) -> Attempt {
-    let plan = match &job.envelope {
-        Ok(envelope) => job::plan(envelope),
-        Err(failure) => Err(failure.clone()),
+    let plan = match (&job.envelope, &job.refused) {
+        (Ok(envelope), None) => job::plan(envelope),
+        (Err(failure), _) | (_, Some(failure)) => Err(failure.clone()),
     };
     let plan = match plan {
         Ok(plan) => plan,

@@ -24,6 +24,11 @@ pub struct Breaker {
     /// The jobs of the present run of failures, without repetitions.
     suspects: Vec<u64>,
     unreachable: usize,
+    /// Whether calls did not arrive when it opened or was last probed.
+    was_unreachable: bool,
+    open_since: Option<Instant>,
+    /// How long it was open before that.
+    past_outage: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,9 @@ impl Default for Breaker {
             state: State::Closed,
             suspects: Vec::new(),
             unreachable: 0,
+            was_unreachable: false,
+            open_since: None,
+            past_outage: Duration::ZERO,
         }
     }
 }
@@ -96,9 +104,7 @@ impl Breaker {
             None | Some(Blame::Job) => {
                 self.suspects.clear();
                 self.unreachable = 0;
-                let was_open = self.is_open();
-                self.state = State::Closed;
-                was_open.then_some(Transition::Closed)
+                self.close(now)
             }
             Some(blame @ (Blame::Server | Blame::Suspect)) => {
                 if blame == Blame::Server {
@@ -111,12 +117,17 @@ impl Breaker {
                         let trips = self.unreachable >= UNREACHABLE_THRESHOLD
                             || self.suspects.len() >= THRESHOLD;
                         if trips {
-                            self.open(now, FIRST_WAIT);
+                            self.open(now, FIRST_WAIT, blame);
                         }
                         trips.then_some(Transition::Opened)
                     }
+                    // The calls arrive again, which is what it was open for. This job may be its own trouble, and
+                    // must not keep the others waiting.
+                    State::Probing { .. } if self.was_unreachable && blame == Blame::Suspect => {
+                        self.close(now)
+                    }
                     State::Probing { wait } => {
-                        self.open(now, (wait * 2).min(LONGEST_WAIT));
+                        self.open(now, (wait * 2).min(LONGEST_WAIT), blame);
                         None
                     }
                     // A straggler that was started before: says nothing new.
@@ -131,13 +142,29 @@ impl Breaker {
         self.state != State::Closed
     }
 
-    fn open(&mut self, now: Instant, wait: Duration) {
+    /// How long it has been open in all.
+    pub fn outage(&self, now: Instant) -> Duration {
+        self.past_outage + self.open_since.map_or(Duration::ZERO, |since| now - since)
+    }
+
+    fn close(&mut self, now: Instant) -> Option<Transition> {
+        self.past_outage = self.outage(now);
+        self.open_since = None;
+        self.unreachable = 0;
+        let was_open = self.is_open();
+        self.state = State::Closed;
+        was_open.then_some(Transition::Closed)
+    }
+
+    fn open(&mut self, now: Instant, wait: Duration, blame: Blame) {
         self.state = State::Open {
             until: now + wait,
             wait,
         };
         self.suspects.clear();
         self.unreachable = 0;
+        self.was_unreachable = blame == Blame::Server;
+        self.open_since.get_or_insert(now);
     }
 }
 
@@ -212,6 +239,28 @@ mod tests {
         breaker.probe_started();
         assert_eq!(breaker.outcome(later, 1, None), Some(Transition::Closed));
         assert_eq!(breaker.admission(later), Admission::Open);
+    }
+
+    #[test]
+    fn a_probe_that_arrives_closes_it_whatever_becomes_of_its_job() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        breaker.probe_started();
+        let outcome = breaker.outcome(now, 1, Some(Blame::Suspect));
+        assert_eq!(outcome, Some(Transition::Closed));
+    }
+
+    #[test]
+    fn the_outage_is_the_time_in_which_it_was_open() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        let second = Duration::from_secs(1);
+        assert_eq!(breaker.outage(now + second), second);
+        breaker.probe_started();
+        breaker.outcome(now + second, 1, Some(Blame::Server));
+        breaker.probe_started();
+        breaker.outcome(now + 2 * second, 1, None);
+        assert_eq!(breaker.outage(now + 9 * second), 2 * second);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::error_code::ErrorCode;
 use crate::failure::Failure;
+use crate::text::shape_error;
 
 /// Longest `jobID`, in bytes: it becomes part of a header, a key and a log line.
 pub const JOB_ID_MAX: usize = 512;
@@ -84,7 +85,7 @@ impl JobEnvelope {
 /// What serde_json says, as a sentence about a record: shape errors name line and column.
 pub(crate) fn describe(error: &serde_json::Error) -> String {
     match error.classify() {
-        serde_json::error::Category::Data => format!("not a job envelope: {error}"),
+        serde_json::error::Category::Data => format!("not a job envelope: {}", shape_error(error)),
         _ => format!("not JSON: {error}"),
     }
 }
@@ -105,7 +106,7 @@ struct CloudEvent {
 fn from_cloud_event(value: &[u8]) -> Result<JobEnvelope, Failure> {
     let invalid = |what: String| Failure::new(ErrorCode::InvalidRecord, what);
     let event: CloudEvent = serde_json::from_slice(value)
-        .map_err(|error| invalid(format!("not a CloudEvent: {error}")))?;
+        .map_err(|error| invalid(format!("not a CloudEvent: {}", shape_error(&error))))?;
     let data = |error: serde_json::Error| {
         invalid(format!("in the CloudEvent's data: {}", describe(&error)))
     };

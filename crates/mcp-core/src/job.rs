@@ -9,7 +9,7 @@ use crate::envelope::JobEnvelope;
 use crate::error_code::ErrorCode;
 use crate::failure::Failure;
 use crate::servers_config::McpServersConfig;
-use crate::text::bounded;
+use crate::text::{bounded, shape_error};
 use crate::tool::{self, ServerInitializeArgs};
 
 /// The kinds of job.
@@ -101,7 +101,10 @@ fn one_tool(tool: &str, payload: &str) -> Result<Vec<Step>, Failure> {
     let arguments = serde_json::from_str(payload).map_err(|error| {
         Failure::new(
             ErrorCode::InvalidPayload,
-            format!("the payload must be an object with the arguments of `{tool}`: {error}"),
+            format!(
+                "the payload must be an object with the arguments of `{tool}`: {}",
+                shape_error(&error)
+            ),
         )
     })?;
     Ok(vec![Step {
@@ -121,7 +124,10 @@ fn tool_call(payload: &str) -> Result<Vec<Step>, Failure> {
     let call: ToolCall = serde_json::from_str(payload).map_err(|error| {
         Failure::new(
             ErrorCode::InvalidPayload,
-            format!("the payload must be {{\"tool\":…,\"arguments\":{{…}}}}: {error}"),
+            format!(
+                "the payload must be {{\"tool\":…,\"arguments\":{{…}}}}: {}",
+                shape_error(&error)
+            ),
         )
     })?;
     if call.tool.is_empty() || call.tool.len() > 128 {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error_code::ErrorCode;
 use crate::failure::Failure;
 use crate::secret::Secret;
+use crate::text::shape_error;
 
 /// Most servers that one job may name.
 pub const SERVERS_MAX: usize = 64;
@@ -178,8 +179,12 @@ impl McpServersConfig {
             servers: IndexMap<String, serde_json::Value>,
         }
         let invalid = |what: String| Failure::new(ErrorCode::InvalidPayload, what);
-        let document: Document = serde_json::from_str(payload)
-            .map_err(|error| invalid(format!("the payload is no McpServersConfig: {error}")))?;
+        let document: Document = serde_json::from_str(payload).map_err(|error| {
+            invalid(format!(
+                "the payload is no McpServersConfig: {}",
+                shape_error(&error)
+            ))
+        })?;
         if document.servers.is_empty() {
             return Err(invalid("`mcpServers` is empty: it names no server".into()));
         }
@@ -198,7 +203,7 @@ impl McpServersConfig {
                 )));
             }
             let server = serde_json::from_value::<ServerFields>(fields)
-                .map_err(|error| error.to_string())
+                .map_err(|error| shape_error(&error))
                 .and_then(ServerFields::server)
                 .map_err(|what| invalid(format!("`mcpServers`.{name:?}: {what}")))?;
             servers.insert(name, server);

@@ -17,9 +17,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::job::{Job, LaneName, Ordering};
+use super::job::{Job, LaneName, Ordering, Started};
 use super::ownership::Ownership;
-use super::scheduler::{LaneId, Scheduler};
+use super::scheduler::{LaneId, Place, Scheduler};
 use crate::attempt::{self, Attempt};
 use crate::breaker::{Admission, Breaker, Transition};
 use crate::dead_letter::Verdict;
@@ -146,6 +146,9 @@ impl Dispatcher {
                 self.jobs.parked(),
                 self.breaker.is_open(),
             );
+            // With no job here there is none to probe the server with, so records are let in.
+            let hold = self.breaker.is_open() && !self.jobs.is_empty();
+            self.holds.set(Hold::Server, hold);
             let wake = self.next_wake();
             tokio::select! {
                 Some(report) = reported.recv() => self.report(report, &reports),
@@ -186,38 +189,56 @@ impl Dispatcher {
             }
             if let Some(wait) = self.too_early(&job) {
                 job.ownership.leave();
-                self.jobs.park(lane, job, now + wait);
+                self.jobs.park(lane, job, now + wait, Place::First);
                 continue;
             }
             if probe {
                 self.breaker.probe_started();
                 self.probe = Some(job.serial);
             }
-            self.start(lane, job, now, reports.clone());
+            self.start(lane, job, now, probe, reports.clone());
         }
     }
 
-    fn start(&self, lane: LaneId, mut job: Job, now: Instant, reports: mpsc::Sender<Report>) {
+    fn start(
+        &self,
+        lane: LaneId,
+        mut job: Job,
+        now: Instant,
+        probe: bool,
+        reports: mpsc::Sender<Report>,
+    ) {
         let workshop = self.workshop.clone();
-        job.started
-            .get_or_insert_with(|| (now, workshop.clock.now()));
+        let outage = self.breaker.outage(now);
+        job.started.get_or_insert_with(|| Started {
+            at: now,
+            time: workshop.clock.now(),
+            outage,
+        });
         job.attempts += 1;
+        let left = workshop.deadline.saturating_sub(job.age(now, outage));
+        // A probe that its job's deadline cuts short would say nothing of the server.
+        let timeout = match probe {
+            true => workshop.call_timeout,
+            false => workshop
+                .call_timeout
+                .min(left.max(Duration::from_millis(1))),
+        };
         if let (1, Ok(envelope)) = (job.attempts, &job.envelope)
             && envelope
                 .expires_at
                 .is_some_and(|expires| expires < workshop.clock.now())
         {
-            let failure = Failure::new(
+            job.refused = Some(Failure::new(
                 ErrorCode::JobExpired,
                 "`expiresAt` has passed before the job could run",
-            );
-            job.envelope = Err(failure);
+            ));
         }
         workshop.journal.started(&job);
         tokio::spawn(async move {
             let owner = job.ownership.clone();
             let attempt = tokio::select! {
-                attempt = guarded_attempt(&workshop, &mut job) => Some(attempt),
+                attempt = guarded_attempt(&workshop, &mut job, timeout) => Some(attempt),
                 () = owner.lost() => None,
             };
             let report = match attempt {
@@ -279,19 +300,20 @@ impl Dispatcher {
         };
         let attempted = Attempted {
             attempts: job.attempts,
-            age: job.age(now),
+            age: job.age(now, self.breaker.outage(now)),
             breaker_open: self.breaker.is_open(),
         };
         let workshop = &self.workshop;
         match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
             Disposition::Retry(delay) => {
                 workshop.journal.retrying(&job, &failure, delay);
-                self.park(lane, job, now + delay);
+                self.park(lane, job, now + delay, Place::First);
             }
             Disposition::Hold(delay) => {
                 job.attempts -= 1;
                 workshop.journal.held(&job, &failure);
-                self.park(lane, job, now + delay);
+                // Each probe is another job: one that is its own trouble must not be the only witness.
+                self.park(lane, job, now + delay, Place::Last);
             }
             Disposition::DeadLetter(class) => {
                 self.settle(lane, job, Outcome::Failure(failure, class), reports);
@@ -299,12 +321,12 @@ impl Dispatcher {
         }
     }
 
-    fn park(&mut self, lane: LaneId, job: Job, due: Instant) {
+    fn park(&mut self, lane: LaneId, job: Job, due: Instant, place: Place) {
         job.ownership.leave();
         if job.ownership.is_draining() {
             self.jobs.finish(lane);
         } else {
-            self.jobs.park(lane, job, due);
+            self.jobs.park(lane, job, due, place);
         }
     }
 
@@ -354,13 +376,11 @@ impl Dispatcher {
         );
         self.server
             .fails(format!("the MCP server counts as down; last: {last}"));
-        self.holds.set(Hold::Server, true);
     }
 
     fn server_back(&self) {
         tracing::info!("the MCP server answers again");
         self.server.holds();
-        self.holds.set(Hold::Server, false);
     }
 
     fn too_early(&self, job: &Job) -> Option<Duration> {
@@ -391,7 +411,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-async fn guarded_attempt(workshop: &Workshop, job: &mut Job) -> Attempt {
+async fn guarded_attempt(workshop: &Workshop, job: &mut Job, timeout: Duration) -> Attempt {
     let message = &job.message;
     let span = tracing::info_span!(
         "process",
@@ -408,10 +428,6 @@ async fn guarded_attempt(workshop: &Workshop, job: &mut Job) -> Attempt {
     );
     trace_context::set_parent(&span, |name| job::header(message, name));
     let trace = trace_context::inject(&span);
-    let left = workshop.deadline.saturating_sub(job.age(Instant::now()));
-    let timeout = workshop
-        .call_timeout
-        .min(left.max(Duration::from_millis(1)));
     let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
     match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
@@ -424,7 +440,7 @@ async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
     let now = rfc3339(workshop.clock.now());
     let started_at = job
         .started
-        .map_or_else(|| now.clone(), |(_, at)| rfc3339(at));
+        .map_or_else(|| now.clone(), |started| rfc3339(started.time));
     let mut result = JobResult {
         job_id: job.id().map(str::to_owned),
         job_type: job.job_type().map(str::to_owned),

@@ -1,6 +1,7 @@
 //! A record on its way through the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
@@ -23,12 +24,25 @@ pub struct Job {
     pub ownership: Arc<Ownership>,
     /// The envelope, or why the record is none.
     pub envelope: Result<JobEnvelope, Failure>,
+    /// Why it is not to run although it has an envelope.
+    pub refused: Option<Failure>,
     /// Attempts that count.
     pub attempts: u32,
-    /// When the first attempt began.
-    pub started: Option<(Instant, DateTime<Utc>)>,
+    /// The first attempt, once it has begun.
+    pub started: Option<Started>,
     /// What each step answered in its last attempt; one that succeeded is not called again.
     pub steps: IndexMap<String, Result<Value, Failure>>,
+}
+
+/// The beginning of a job's first attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// When it was.
+    pub at: Instant,
+    /// The same by the wall clock.
+    pub time: DateTime<Utc>,
+    /// How long the server had been down by then, see [`crate::breaker::Breaker::outage`].
+    pub outage: Duration,
 }
 
 /// The lane of a job: see [`super::scheduler`].
@@ -60,6 +74,7 @@ impl Job {
             message,
             ownership,
             envelope,
+            refused: None,
             attempts: 0,
             started: None,
             steps: IndexMap::new(),
@@ -94,10 +109,12 @@ impl Job {
         self.envelope.as_ref().ok().map(|e| e.job_type.as_str())
     }
 
-    /// Time since the first attempt began.
-    pub fn age(&self, now: Instant) -> std::time::Duration {
-        self.started
-            .map_or_else(Default::default, |(began, _)| now - began)
+    /// Time since the first attempt began, without that in which the server was down: waiting for it must not use up
+    /// the deadline. `outage` is how long the server has been down in all.
+    pub fn age(&self, now: Instant, outage: Duration) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| {
+            (now - started.at).saturating_sub(outage.saturating_sub(started.outage))
+        })
     }
 }
 

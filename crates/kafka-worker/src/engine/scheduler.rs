@@ -20,6 +20,17 @@ struct Lane<N, J> {
     /// The head is the lane's next (or parked) job; the running one has been taken out.
     queue: VecDeque<J>,
     state: State,
+    /// Where it goes once its parked job is due.
+    place: Place,
+}
+
+/// Where a parked job goes among those that may run, once it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Before the others: it has waited its time already.
+    First,
+    /// Behind the others.
+    Last,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +84,7 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
             name,
             queue: VecDeque::from([job]),
             state: State::Ready,
+            place: Place::Last,
         };
         self.lanes.insert(id, lane);
         self.ready.push_back(id);
@@ -113,12 +125,13 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
     }
 
     /// The running job of the lane waits until `due` and then runs again, before the lane's others.
-    pub fn park(&mut self, id: LaneId, job: J, due: Instant) {
+    pub fn park(&mut self, id: LaneId, job: J, due: Instant, place: Place) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
         lane.queue.push_front(job);
         lane.state = State::Parked;
+        lane.place = place;
         self.running -= 1;
         self.parked += 1;
         self.due.push(Reverse((due, id)));
@@ -173,15 +186,21 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
         self.parked
     }
 
+    /// Whether there is no job at all.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// Whether a job could run now.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     fn wake(&mut self, now: Instant) {
+        let mut first = Vec::new();
         while let Some(Reverse((due, id))) = self.due.peek().copied() {
             if due > now {
-                return;
+                break;
             }
             self.due.pop();
             if let Some(lane) = self.lanes.get_mut(&id)
@@ -189,9 +208,15 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
             {
                 lane.state = State::Ready;
                 self.parked -= 1;
-                // Before the others: it has waited its time already.
-                self.ready.push_front(id);
+                match lane.place {
+                    Place::First => first.push(id),
+                    Place::Last => self.ready.push_back(id),
+                }
             }
+        }
+        // In the order in which they were due.
+        for id in first.into_iter().rev() {
+            self.ready.push_front(id);
         }
     }
 

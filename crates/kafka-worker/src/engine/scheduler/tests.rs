@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{LaneId, Scheduler};
+use super::{LaneId, Place, Scheduler};
 
 type Jobs = Scheduler<&'static str, u32>;
 
@@ -46,12 +46,26 @@ fn a_parked_job_holds_its_lane_but_no_permit() {
     let now = start();
     let (lane, job) = jobs.next(now).unwrap();
     let due = now + Duration::from_secs(1);
-    jobs.park(lane, job, due);
+    jobs.park(lane, job, due, Place::First);
     assert_eq!((jobs.running(), jobs.parked()), (0, 1));
     assert_eq!(jobs.next_due(), Some(due));
     assert_eq!(jobs.next(now), None);
     assert_eq!(jobs.next(due).unwrap().1, 1);
     assert_eq!(jobs.parked(), 0);
+}
+
+#[test]
+fn due_jobs_go_before_or_behind_the_others_in_the_order_of_their_time() {
+    let mut jobs = Jobs::default();
+    (1..=4).for_each(|job| jobs.push(None, job));
+    let now = start();
+    let at = |millis| now + Duration::from_millis(millis);
+    for (due, place) in [(2, Place::First), (1, Place::First), (1, Place::Last)] {
+        let (lane, job) = jobs.next(now).unwrap();
+        jobs.park(lane, job, at(due), place);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| Some(jobs.next(at(9))?.1)).collect();
+    assert_eq!(order, [2, 1, 4, 3]);
 }
 
 #[test]
@@ -61,7 +75,7 @@ fn dropping_a_parked_job_frees_its_lane() {
     jobs.push(Some("a"), 2);
     let now = start();
     let (lane, job) = jobs.next(now).unwrap();
-    jobs.park(lane, job, now + Duration::from_secs(9));
+    jobs.park(lane, job, now + Duration::from_secs(9), Place::First);
     jobs.retain(|job| *job != 1);
     assert_eq!((jobs.parked(), jobs.next_due()), (0, None));
     assert_eq!(jobs.next(now).unwrap().1, 2);
@@ -112,7 +126,7 @@ proptest! {
                 }
                 4 if !running.is_empty() => {
                     let (lane, job) = running.remove(pick % running.len());
-                    jobs.park(lane, job, now + Duration::from_secs(wait));
+                    jobs.park(lane, job, now + Duration::from_secs(wait), Place::First);
                 }
                 _ => now += Duration::from_secs(wait),
             }
