@@ -50,6 +50,10 @@ pub struct WorkerConfig {
 }
 
 const KNOWN: &[&str] = &[
+    "KAFKA_BROKERS",
+    "KAFKA_TOPIC",
+    "KAFKA_DLQ_TOPIC",
+    "KAFKA_RESULT_TOPIC",
     "WORKER_CONCURRENCY",
     "WORKER_ORDERING",
     "WORKER_MAX_ATTEMPTS",
@@ -67,7 +71,8 @@ impl WorkerConfig {
     /// # Errors
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        vars.refuse_unknown("WORKER_", KNOWN)?;
+        vars.refuse_misspelt("WORKER_", KNOWN)?;
+        vars.refuse_misspelt("KAFKA_", KNOWN)?;
         let connection = Connection::from_vars(vars)?;
         let topics = topics(vars)?;
         let dead_letter_topics = dead_letter_topics(vars, &topics)?;

@@ -39,15 +39,18 @@ pub enum ConfigError {
         /// What it takes.
         allowed: String,
     },
-    /// A name of ours that does not exist, so most likely a typing error.
+    /// A name that is nearly one of ours.
     #[error("{name} is no variable of this program; did you mean {nearest}?")]
-    Unknown {
+    Misspelt {
         /// The variable.
         name: String,
         /// The known name nearest to it.
         nearest: String,
     },
 }
+
+/// Names that differ by so many letters or fewer are taken for typing errors.
+const MISSPELT: usize = 2;
 
 /// Variables by name. An empty value counts as not set, as Compose and Kubernetes templates produce them.
 #[derive(Clone, Default)]
@@ -196,24 +199,24 @@ impl Vars {
         self.get(name).map(PathBuf::from)
     }
 
-    /// Refuses names that begin with `prefix` and are not among `known`: a typing error must not silently leave a
-    /// default in force. What Kubernetes sets for a service of that name is let through.
-    pub fn refuse_unknown(&self, prefix: &str, known: &[&str]) -> Result<(), ConfigError> {
-        let injected = |rest: &str| {
-            rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || rest.contains("PORT_")
-        };
+    /// Refuses names that begin with `prefix` and differ from one of `known` by a letter or two: a typing error must not
+    /// silently leave a default in force. Other names are other programs' business, as are those that Kubernetes sets
+    /// for a service of that name.
+    pub fn refuse_misspelt(&self, prefix: &str, known: &[&str]) -> Result<(), ConfigError> {
         for (rest, _) in self.with_prefix(prefix) {
             let name = format!("{prefix}{rest}");
-            if known.contains(&name.as_str()) || injected(rest) || rest == "PORT" {
+            if known.contains(&name.as_str()) {
                 continue;
             }
-            let nearest = known
+            let near = known
                 .iter()
-                .min_by_key(|candidate| distance(candidate, &name))
-                .copied()
-                .unwrap_or_default()
-                .to_owned();
-            return Err(ConfigError::Unknown { name, nearest });
+                .find(|candidate| distance(candidate, &name) <= MISSPELT);
+            if let Some(nearest) = near {
+                return Err(ConfigError::Misspelt {
+                    name,
+                    nearest: (*nearest).to_owned(),
+                });
+            }
         }
         Ok(())
     }
@@ -287,7 +290,7 @@ mod tests {
     fn a_typing_error_names_the_nearest_variable() {
         let known = ["WORKER_CONCURRENCY", "WORKER_DRAIN_MS"];
         let error = vars(&[("WORKER_CONCURENCY", "1")])
-            .refuse_unknown("WORKER_", &known)
+            .refuse_misspelt("WORKER_", &known)
             .unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -295,9 +298,10 @@ mod tests {
         );
         vars(&[
             ("WORKER_SERVICE_HOST", "10.0.0.1"),
+            ("WORKER_NAME", "w"),
             ("WORKER_DRAIN_MS", "1"),
         ])
-        .refuse_unknown("WORKER_", &known)
+        .refuse_misspelt("WORKER_", &known)
         .unwrap();
     }
 

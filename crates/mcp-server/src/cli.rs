@@ -17,7 +17,7 @@ All settings are environment variables (default):
   MCP_ALLOWED_COMMANDS     shorthand for it: command names, comma-separated, found once at start
   MCP_ENV_DIR              with the shorthand: where envFile files lie (none)
   MCP_WORK_DIR             with the shorthand: working directory of started servers (a private, empty one)
-  SERVER_DRAIN_MS          on SIGTERM, calls under way may finish for so long (25000)
+  MCP_DRAIN_MS             on SIGTERM, calls under way may finish for so long (25000)
   RUST_LOG, LOG_FORMAT     level or target=level list (info); text or json (text)
   OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's other names: traces over OTLP/HTTP (off)
 

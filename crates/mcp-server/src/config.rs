@@ -20,9 +20,26 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
     pub policy: LaunchPolicy,
-    /// `SERVER_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
+    /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
 }
+
+const KNOWN: &[&str] = &[
+    "MCP_ALLOWED_COMMANDS",
+    "MCP_ALLOWED_HOSTS",
+    "MCP_ALLOWED_ORIGINS",
+    "MCP_API_KEYS_FILE",
+    "MCP_AUTH",
+    "MCP_DRAIN_MS",
+    "MCP_ENV_DIR",
+    "MCP_LAUNCH_POLICY",
+    "MCP_WORK_DIR",
+    // The worker's, which may run in the same environment.
+    "MCP_API_KEY",
+    "MCP_API_KEY_FILE",
+    "MCP_CONSUMER_GROUP",
+    "MCP_SERVER_URL",
+];
 
 impl ServerConfig {
     /// Reads and checks the variables. Files and commands that a launch policy names are looked up here.
@@ -30,17 +47,7 @@ impl ServerConfig {
     /// # Errors
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        vars.refuse_unknown("SERVER_DRAIN", &["SERVER_DRAIN_MS"])?;
-        // Other variables that begin with `MCP_` belong to the worker, which may run in the same environment.
-        vars.refuse_unknown(
-            "MCP_ALLOWED_",
-            &[
-                "MCP_ALLOWED_COMMANDS",
-                "MCP_ALLOWED_HOSTS",
-                "MCP_ALLOWED_ORIGINS",
-            ],
-        )?;
-        vars.refuse_unknown("MCP_LAUNCH_", &["MCP_LAUNCH_POLICY"])?;
+        vars.refuse_misspelt("MCP_", KNOWN)?;
         let bind = vars.parse("BIND", IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address")?;
         authentication(vars, bind)?;
         let allowed_hosts = or_loopback(
@@ -83,7 +90,7 @@ impl ServerConfig {
             allowed_hosts,
             allowed_origins,
             policy: policy(vars)?,
-            drain: vars.millis("SERVER_DRAIN_MS", 25_000, 0, 3_600_000)?,
+            drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
         })
     }
 }
@@ -183,7 +190,7 @@ mod tests {
             ("MCP_ALLOWED_ORIGINS", "localhost"),
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
-            ("SERVER_DRAIN_MS", "soon"),
+            ("MCP_DRAIN_MS", "soon"),
         ] {
             let error = refusal(&[(name, value)]);
             assert!(

@@ -27,13 +27,9 @@ use crate::tools::{AnyTool, ToolContext, Tools};
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
 /// The methods of this server. rmcp hands on a request of one of them as unknown when its `params` do not fit.
-const METHODS: [&str; 5] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/call",
-    "tools/list",
-];
+const METHODS: [&str; 3] = ["server/discover", "tools/call", "tools/list"];
+/// Those that 2026-07-28 no longer has.
+const LEGACY_METHODS: [&str; 2] = ["initialize", "ping"];
 /// The last bound on a call; tools have their own, tighter ones.
 const CALL_MAX: Duration = Duration::from_secs(300);
 
@@ -164,10 +160,14 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = mcp_core::text::bounded(&request.method, 100);
-        Err(if METHODS.contains(&method.as_str()) {
+        let is_legacy = context
+            .protocol_version()
+            .is_none_or(|version| version.has_initialize());
+        let known = METHODS.contains(&&*method) || is_legacy && LEGACY_METHODS.contains(&&*method);
+        Err(if known {
             let what = format!("`params` do not fit `{method}`");
             ErrorData::invalid_params(what, None)
         } else {

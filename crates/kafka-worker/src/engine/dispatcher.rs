@@ -428,6 +428,9 @@ async fn guarded_attempt(workshop: &Workshop, job: &mut Job, timeout: Duration) 
     );
     trace_context::set_parent(&span, |name| job::header(message, name));
     let trace = trace_context::inject(&span);
+    job.traceparent = trace
+        .iter()
+        .find_map(|(name, value)| (name == "traceparent").then(|| value.clone()));
     let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
     match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
@@ -467,7 +470,7 @@ async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
                 first_attempt_at: started_at,
                 failed_at: now,
                 worker: workshop.journal.worker().to_owned(),
-                traceparent: trace_parent(&job.message),
+                traceparent: job.traceparent.clone(),
                 failure,
             };
             workshop.outbox.dead_letter(&job.message, &verdict).await;
@@ -480,13 +483,4 @@ async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
             workshop.journal.dead_lettered(job, failure, class);
         }
     }
-}
-
-/// The trace that the dead letter continues: that of a `send` span below the record's own context.
-fn trace_parent(message: &OwnedMessage) -> Option<String> {
-    let span = tracing::info_span!("send", otel.kind = "producer", messaging.system = "kafka");
-    trace_context::set_parent(&span, |name| job::header(message, name));
-    trace_context::inject(&span)
-        .into_iter()
-        .find_map(|(name, value)| (name == "traceparent").then_some(value))
 }

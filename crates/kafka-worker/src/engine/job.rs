@@ -30,6 +30,8 @@ pub struct Job {
     pub attempts: u32,
     /// The first attempt, once it has begun.
     pub started: Option<Started>,
+    /// The W3C trace context of the last attempt, for the dead letter of a record that brought none.
+    pub traceparent: Option<String>,
     /// What each step answered in its last attempt; one that succeeded is not called again.
     pub steps: IndexMap<String, Result<Value, Failure>>,
 }
@@ -77,6 +79,7 @@ impl Job {
             refused: None,
             attempts: 0,
             started: None,
+            traceparent: None,
             steps: IndexMap::new(),
         }
     }

@@ -101,7 +101,7 @@ async fn calls_under_way_finish_before_the_server_ends() {
 
 #[tokio::test]
 async fn calls_that_outlast_the_drain_are_cancelled_and_leave_nothing() {
-    let mut server = Server::with(POLICY, &[("SERVER_DRAIN_MS", "300")]).await;
+    let mut server = Server::with(POLICY, &[("MCP_DRAIN_MS", "300")]).await;
     let mark = mark();
     let call = under_way(&server, &mark).await;
     server.process.terminate();

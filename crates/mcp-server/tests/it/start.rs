@@ -24,7 +24,7 @@ async fn a_bad_variable_stops_the_start_with_one_line() {
         ("MCP_ALLOWED_COMMANDS", "no-such-program"),
         ("MCP_ALLOWED_COMMAND", "sh"),
         ("MCP_API_KEYS_FILE", "/keys"),
-        ("SERVER_DRAIN_MS", "-1"),
+        ("MCP_DRAIN_MS", "-1"),
         ("LOG_FORMAT", "yaml"),
     ] {
         let line = refusal(&[(name, value)]).await;
@@ -57,7 +57,7 @@ async fn help_teaches_the_variables() {
         "MCP_ALLOWED_COMMANDS",
         "MCP_ENV_DIR",
         "MCP_WORK_DIR",
-        "SERVER_DRAIN_MS",
+        "MCP_DRAIN_MS",
         "LOG_FORMAT",
     ] {
         process.wait_for_line(name, PATIENCE).await;
