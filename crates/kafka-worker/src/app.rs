@@ -11,8 +11,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
-use crate::engine::dispatcher::{Dispatcher, Workshop};
+use crate::engine::dispatcher::Dispatcher;
 use crate::engine::intake::{Intake, IntakeConfig, IntakeLinks};
+use crate::engine::workshop::Workshop;
 use crate::journal::{JobEvent, Journal};
 use crate::metric_definitions;
 use crate::outbox::Outbox;

@@ -18,3 +18,4 @@ pub mod job;
 pub mod ownership;
 pub mod scheduler;
 pub mod tracker;
+pub mod workshop;

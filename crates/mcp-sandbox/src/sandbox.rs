@@ -18,8 +18,10 @@ use crate::policy::{Launch, LaunchPolicy, Limits};
 use crate::process::orphans;
 use crate::process::running::{Running, Tail};
 
-/// How long a launch waits for another one to end, and how long the caller is told to wait after that.
-const BUSY: Duration = Duration::from_secs(1);
+/// How long a launch waits for another one to end before its caller is told to come back.
+const BUSY: Duration = Duration::from_secs(3);
+/// When the caller should come back.
+const COME_BACK: Duration = Duration::from_secs(1);
 /// How much of a program's standard error goes into a message.
 const STDERR_SHOWN: usize = 600;
 
@@ -129,7 +131,7 @@ impl Sandbox {
                     self.policy.limits().concurrency
                 ),
             )
-            .with_retry_after(Some(BUSY))),
+            .with_retry_after(Some(COME_BACK))),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::config::ServerConfig;
+use crate::connections;
 use crate::handler::Handler;
 use crate::metric_definitions as metric;
 use crate::tools::Tools;
@@ -74,22 +74,17 @@ pub fn tools(config: &ServerConfig) -> Tools {
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
-    let graceful = stop.clone();
-    let serve = axum::serve(listener, app.routes)
-        .with_graceful_shutdown(async move { graceful.cancelled().await });
-    let mut serve = std::pin::pin!(serve.into_future());
-    tokio::select! {
-        result = &mut serve => return result.context("serving"),
-        () = stop.cancelled() => {}
-    }
+    let connections = connections::accept(listener, app.routes, stop).await?;
     stopping.fails("the server is stopping");
-    if let Ok(result) = tokio::time::timeout(app.drain, &mut serve).await {
-        result.context("serving")?;
-    } else {
+    let mut finished = std::pin::pin!(connections.shutdown());
+    if tokio::time::timeout(app.drain, &mut finished)
+        .await
+        .is_err()
+    {
         tracing::warn!("calls are still under way after the drain time: cancelling them");
         // Cancelled last: rmcp answers what is under way with 500 then.
         app.cancel.cancel();
-        let _ = tokio::time::timeout(CLOSE, serve).await;
+        let _ = tokio::time::timeout(CLOSE, finished).await;
     }
     if tokio::time::timeout(CLOSE, app.tools.close())
         .await

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod config;
+mod connections;
 pub mod handler;
 pub mod metric_definitions;
 pub mod tools;

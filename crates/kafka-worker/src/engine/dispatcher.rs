@@ -1,32 +1,23 @@
 //! The async half of the engine: takes records from the poll thread, runs jobs on permits, and tells the poll thread
 //! which are done.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use mcp_client::McpClient;
-use mcp_core::clock::rfc3339;
-use mcp_core::{Class, Clock, ErrorCode, Failure, JobResult, JobStatus, RetryPolicy};
-use mcp_runtime::{Condition, trace_context};
+use mcp_core::{ErrorCode, Failure};
+use mcp_runtime::Condition;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
-use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::job::{Job, LaneName, Ordering, Started};
 use super::ownership::Ownership;
 use super::scheduler::{LaneId, Place, Scheduler};
-use crate::attempt::{self, Attempt};
+use super::workshop::{Outcome, Workshop, guarded_attempt, make_durable};
+use crate::attempt::Attempt;
 use crate::breaker::{Admission, Breaker, Transition};
-use crate::dead_letter::Verdict;
 use crate::disposition::{self, Attempted, Disposition};
-use crate::engine::job;
-use crate::journal::Journal;
-use crate::outbox::Outbox;
 use crate::signals::{Hold, Holds};
 
 /// A record that the poll thread received.
@@ -45,26 +36,6 @@ pub struct Done {
     pub ownership: Arc<Ownership>,
     /// Its offset.
     pub offset: i64,
-}
-
-/// What jobs need, shared by their tasks.
-pub struct Workshop {
-    /// The MCP server's client.
-    pub client: McpClient,
-    /// Dead letters and results.
-    pub outbox: Outbox,
-    /// Log, metrics, events.
-    pub journal: Journal,
-    /// Between attempts.
-    pub retry: RetryPolicy,
-    /// For one call.
-    pub call_timeout: Duration,
-    /// For all attempts of a job.
-    pub deadline: Duration,
-    /// The consumer group, for dead letters.
-    pub group: String,
-    /// Wall clock.
-    pub clock: Clock,
 }
 
 /// Settings and signals of the dispatcher.
@@ -91,12 +62,6 @@ enum Report {
     Settled(LaneId, Job),
     /// The partition was lost meanwhile; the record comes again elsewhere.
     Abandoned(LaneId, Job),
-}
-
-/// How a job ended for good.
-enum Outcome {
-    Success(Value),
-    Failure(Failure, Class),
 }
 
 impl Dispatcher {
@@ -408,79 +373,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn guarded_attempt(workshop: &Workshop, job: &mut Job, timeout: Duration) -> Attempt {
-    let message = &job.message;
-    let span = tracing::info_span!(
-        "process",
-        otel.name = format!("process {}", message.topic()),
-        otel.kind = "consumer",
-        messaging.system = "kafka",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = message.topic(),
-        messaging.destination.partition.id = message.partition(),
-        messaging.kafka.offset = message.offset(),
-        messaging.consumer.group.name = workshop.group,
-        messaging.message.id = job.id(),
-    );
-    trace_context::set_parent(&span, |name| job::header(message, name));
-    let trace = trace_context::inject(&span);
-    job.traceparent = trace
-        .iter()
-        .find_map(|(name, value)| (name == "traceparent").then(|| value.clone()));
-    let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
-    match AssertUnwindSafe(attempt).catch_unwind().await {
-        Ok(attempt) => attempt,
-        // The panic hook has logged it. The record must not be lost with the task.
-        Err(_) => attempt::defect(),
-    }
-}
-
-async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
-    let now = rfc3339(workshop.clock.now());
-    let started_at = job
-        .started
-        .map_or_else(|| now.clone(), |started| rfc3339(started.time));
-    let mut result = JobResult {
-        job_id: job.id().map(str::to_owned),
-        job_type: job.job_type().map(str::to_owned),
-        status: JobStatus::Succeeded,
-        attempts: job.attempts,
-        started_at: started_at.clone(),
-        finished_at: now.clone(),
-        result: None,
-        error: None,
-    };
-    match outcome {
-        Outcome::Success(value) => {
-            result.result = Some(value);
-            workshop.outbox.result(&job.message, result).await;
-            workshop.journal.succeeded(job);
-        }
-        Outcome::Failure(failure, class) => {
-            let verdict = Verdict {
-                class,
-                attempts: job.attempts,
-                group: workshop.group.clone(),
-                job_id: result.job_id.clone(),
-                job_type: result.job_type.clone(),
-                first_attempt_at: started_at,
-                failed_at: now,
-                worker: workshop.journal.worker().to_owned(),
-                traceparent: job.traceparent.clone(),
-                failure,
-            };
-            workshop.outbox.dead_letter(&job.message, &verdict).await;
-            let failure = &verdict.failure;
-            result.status = JobStatus::DeadLettered;
-            result.error = Some(json!({
-                "code": failure.code.as_str(), "class": class.as_str(), "message": failure.message, "detail": failure.detail,
-            }));
-            workshop.outbox.result(&job.message, result).await;
-            workshop.journal.dead_lettered(job, failure, class);
-        }
     }
 }

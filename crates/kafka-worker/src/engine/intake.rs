@@ -6,23 +6,24 @@
 //! timeout and deadline do that.
 
 mod assignment;
+mod context;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{counter, gauge};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, RebalanceProtocol,
-};
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientContext, Message, Statistics, TopicPartitionList};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::assignment::Assignment;
+use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Change, Flow};
 use crate::journal::count;
@@ -120,7 +121,7 @@ impl Intake {
             revoked: links.revoked,
             joined: links.joined,
             broker: links.broker,
-            fatal: links.fatal.clone(),
+            topic_missing: AtomicBool::new(false),
         };
         context.broker.holds();
         let consumer: BaseConsumer<Context> = client
@@ -193,13 +194,8 @@ impl Intake {
             Some(RDKafkaErrorCode::PartitionEOF) => {}
             Some(RDKafkaErrorCode::Fatal) => self.raise_fatal(error),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => self.raise_fatal(error),
-            Some(
-                code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic),
-            ) => {
-                self.context().broker_fails(
-                    code,
-                    &format!("a topic of KAFKA_TOPIC does not exist: {error}"),
-                );
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                self.context().topic_missing(error);
             }
             Some(code) => self.context().broker_fails(code, &error.to_string()),
             None => tracing::warn!(%error, "poll"),
@@ -297,190 +293,6 @@ impl Intake {
         };
         if let Err(error) = unassigned {
             tracing::warn!(%error, "unassign");
-        }
-    }
-}
-
-/// A revocation blocks this thread: never longer than half of the time after which the broker expels the member.
-fn max_revoke(client: &rdkafka::ClientConfig) -> Duration {
-    let interval = client
-        .get("max.poll.interval.ms")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(300_000);
-    Duration::from_millis(interval / 2)
-}
-
-/// The consumer's callbacks, all on the poll thread, inside `poll`.
-struct Context {
-    assignment: Assignment,
-    drain: Duration,
-    revoked: Arc<Notify>,
-    joined: Condition,
-    broker: Condition,
-    fatal: Fatal,
-}
-
-impl Context {
-    fn broker_fails(&self, code: RDKafkaErrorCode, reason: &str) {
-        let reason = if kafka::is_refusal(code) {
-            format!("the broker refuses this client, check its credentials and ACLs: {reason}")
-        } else {
-            reason.to_owned()
-        };
-        if self.broker.fails(&reason) {
-            tracing::error!(?code, "{reason}");
-        }
-    }
-
-    /// Pauses or resumes every assigned partition.
-    fn apply(&self, consumer: &BaseConsumer<Self>, change: Change) {
-        let result = consumer.assignment().and_then(|assigned| {
-            let paused = change == Change::Pause;
-            gauge!(metric::PARTITIONS_PAUSED).set(if paused {
-                count(assigned.count())
-            } else {
-                0.0
-            });
-            match change {
-                Change::Pause => consumer.pause(&assigned),
-                Change::Resume => consumer.resume(&assigned),
-            }
-        });
-        match result {
-            Ok(()) => tracing::debug!(?change, "intake"),
-            Err(error) => tracing::warn!(%error, ?change, "intake"),
-        }
-    }
-
-    /// Hands the committable offsets that have moved to librdkafka, which commits them later.
-    fn store(&self, consumer: &BaseConsumer<Self>) {
-        let offsets = self.assignment.take_commits();
-        if offsets.count() == 0 {
-            return;
-        }
-        counter!(metric::COMMITS).increment(1);
-        // `store_offsets` stores exactly what it is given, the offset to read next. `store_offset` would add one.
-        if let Err(error) = consumer.store_offsets(&offsets) {
-            // A partition that was taken away without a revocation: its offsets are no longer ours to commit.
-            tracing::warn!(%error, "offsets were not stored");
-            self.assignment.untake_commits(&offsets);
-        }
-    }
-
-    fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) {
-        match consumer.commit_consumer_state(mode) {
-            Ok(()) => {}
-            // Nothing new is stored: that is a success.
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
-            // `RebalanceInProgress`, `IllegalGeneration`: the next commit carries what is stored, or the next owner
-            // processes the records again.
-            Err(error) => tracing::warn!(%error, ?mode, "offsets were not committed"),
-        }
-    }
-
-    /// The end of a drain: store → commit → bump the epochs. `None`: of all partitions.
-    fn give_up(&self, consumer: &BaseConsumer<Self>, partitions: Option<&TopicPartitionList>) {
-        self.assignment.apply_done(Duration::ZERO);
-        self.store(consumer);
-        self.commit(consumer, CommitMode::Sync);
-        let unfinished = self.assignment.release(partitions);
-        if unfinished > 0 {
-            tracing::info!(
-                unfinished,
-                "partitions given up; their unfinished jobs come again elsewhere"
-            );
-        }
-        self.revoked.notify_one();
-    }
-
-    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        if consumer.assignment_lost() {
-            // Expelled: another member may own them already. Nothing can be committed, and late results must not count.
-            counter!(metric::REBALANCES, "kind" => "lost").increment(1);
-            let unfinished = self.assignment.release(Some(partitions));
-            tracing::warn!(
-                partitions = partitions.count(),
-                unfinished,
-                "partitions lost"
-            );
-            self.revoked.notify_one();
-            return;
-        }
-        counter!(metric::REBALANCES, "kind" => "revoked").increment(1);
-        self.assignment.stop_dispatch_of(partitions);
-        self.revoked.notify_one();
-        let deadline = Instant::now() + self.drain;
-        while self.assignment.in_flight_of(partitions) > 0 && Instant::now() < deadline {
-            // Only the dispatcher is waited for, which needs nothing of this thread.
-            self.assignment.apply_done(Duration::from_millis(20));
-        }
-        self.give_up(consumer, Some(partitions));
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(code @ RDKafkaErrorCode::AllBrokersDown) => {
-                self.broker_fails(code, "no broker of KAFKA_BROKERS can be reached");
-            }
-            Some(code) if kafka::is_refusal(code) => self.broker_fails(code, reason),
-            _ => tracing::warn!(%error, reason, "consumer"),
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        if statistics
-            .brokers
-            .values()
-            .any(|broker| broker.state == "UP" && broker.nodeid >= 0)
-        {
-            self.broker.holds();
-        }
-        for (topic, numbers) in &statistics.topics {
-            for (id, partition) in &numbers.partitions {
-                // -1 is unknown: not fetched yet, or not assigned.
-                let lag = partition.consumer_lag_stored.max(partition.consumer_lag);
-                if *id >= 0 && lag >= 0 && self.assignment.owns(topic, *id) {
-                    let lag = usize::try_from(lag).unwrap_or_default();
-                    gauge!(metric::LAG, "topic" => topic.clone(), "partition" => id.to_string())
-                        .set(count(lag));
-                }
-            }
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(partitions) => self.assignment.acquire(partitions),
-            Rebalance::Revoke(partitions) => self.revoke(consumer, partitions),
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        gauge!(metric::PARTITIONS_ASSIGNED).set(count(self.assignment.count()));
-        if let Rebalance::Assign(partitions) = rebalance {
-            counter!(metric::REBALANCES, "kind" => "assigned").increment(1);
-            tracing::info!(
-                added = partitions.count(),
-                owned = self.assignment.count(),
-                "partitions assigned"
-            );
-            self.joined.holds();
-            // librdkafka forgets the pause of a partition that is assigned anew.
-            if self.assignment.flow().is_paused() {
-                self.apply(consumer, Change::Pause);
-            }
-        }
-        if self.fatal.reason().is_some() {
-            tracing::debug!("rebalance while the process ends");
         }
     }
 }

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use mcp_core::ErrorCode;
-use tokio::time::Instant;
 
 use crate::program::{Program, sandbox};
 
@@ -148,10 +147,9 @@ async fn over_the_bound_a_caller_is_told_to_come_back() {
         tokio::spawn(async move { sandbox.initialize("slow", &server).await })
     };
     crate::program::until("it runs", || !slow.processes().is_empty()).await;
-    let start = Instant::now();
     let failure = Program::legacy("serve()").run(&sandbox).await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::LaunchBusy);
-    assert!(failure.retry_after.is_some() && start.elapsed() < Duration::from_secs(5));
+    assert!(failure.retry_after.is_some());
     first.abort();
     sandbox.drained().await;
     slow.assert_gone();

@@ -1,0 +1,126 @@
+//! What runs on a permit: an attempt of a job, and making its outcome durable.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use mcp_client::McpClient;
+use mcp_core::clock::rfc3339;
+use mcp_core::{Class, Clock, Failure, JobResult, JobStatus, RetryPolicy};
+use mcp_runtime::trace_context;
+use rdkafka::Message;
+use serde_json::{Value, json};
+use tracing::Instrument as _;
+
+use super::job::{self, Job};
+use crate::attempt::{self, Attempt};
+use crate::dead_letter::Verdict;
+use crate::journal::Journal;
+use crate::outbox::Outbox;
+
+/// What jobs need, shared by their tasks.
+pub struct Workshop {
+    /// The MCP server's client.
+    pub client: McpClient,
+    /// Dead letters and results.
+    pub outbox: Outbox,
+    /// Log, metrics, events.
+    pub journal: Journal,
+    /// Between attempts.
+    pub retry: RetryPolicy,
+    /// For one call.
+    pub call_timeout: Duration,
+    /// For all attempts of a job.
+    pub deadline: Duration,
+    /// The consumer group, for dead letters.
+    pub group: String,
+    /// Wall clock.
+    pub clock: Clock,
+}
+
+/// How a job ended for good.
+pub(super) enum Outcome {
+    Success(Value),
+    Failure(Failure, Class),
+}
+
+/// Makes one attempt in the span of the record's trace. A panic is a failure like others: the record must not be lost
+/// with the task.
+pub(super) async fn guarded_attempt(
+    workshop: &Workshop,
+    job: &mut Job,
+    timeout: Duration,
+) -> Attempt {
+    let message = &job.message;
+    let span = tracing::info_span!(
+        "process",
+        otel.name = format!("process {}", message.topic()),
+        otel.kind = "consumer",
+        messaging.system = "kafka",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = message.topic(),
+        messaging.destination.partition.id = message.partition(),
+        messaging.kafka.offset = message.offset(),
+        messaging.consumer.group.name = workshop.group,
+        messaging.message.id = job.id(),
+    );
+    trace_context::set_parent(&span, |name| job::header(message, name));
+    let trace = trace_context::inject(&span);
+    job.traceparent = trace
+        .iter()
+        .find_map(|(name, value)| (name == "traceparent").then(|| value.clone()));
+    let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
+    match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(attempt) => attempt,
+        // The panic hook has logged it.
+        Err(_) => attempt::defect(),
+    }
+}
+
+/// Returns once the outcome is where it belongs: nowhere, in the result topic, in the dead-letter topic.
+pub(super) async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
+    let now = rfc3339(workshop.clock.now());
+    let started_at = job
+        .started
+        .map_or_else(|| now.clone(), |started| rfc3339(started.time));
+    let mut result = JobResult {
+        job_id: job.id().map(str::to_owned),
+        job_type: job.job_type().map(str::to_owned),
+        status: JobStatus::Succeeded,
+        attempts: job.attempts,
+        started_at: started_at.clone(),
+        finished_at: now.clone(),
+        result: None,
+        error: None,
+    };
+    match outcome {
+        Outcome::Success(value) => {
+            result.result = Some(value);
+            workshop.outbox.result(&job.message, result).await;
+            workshop.journal.succeeded(job);
+        }
+        Outcome::Failure(failure, class) => {
+            let verdict = Verdict {
+                class,
+                attempts: job.attempts,
+                group: workshop.group.clone(),
+                job_id: result.job_id.clone(),
+                job_type: result.job_type.clone(),
+                first_attempt_at: started_at,
+                failed_at: now,
+                worker: workshop.journal.worker().to_owned(),
+                traceparent: job.traceparent.clone(),
+                failure,
+            };
+            workshop.outbox.dead_letter(&job.message, &verdict).await;
+            let failure = &verdict.failure;
+            result.status = JobStatus::DeadLettered;
+            result.error = Some(json!({
+                "code": failure.code.as_str(), "class": class.as_str(), "message": failure.message, "detail": failure.detail,
+            }));
+            workshop.outbox.result(&job.message, result).await;
+            workshop.journal.dead_lettered(job, failure, class);
+        }
+    }
+}
