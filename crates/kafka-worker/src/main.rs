@@ -1,6 +1,5 @@
 //! The worker's process: parse, telemetry, configuration, build, run, drain by a deadline.
 
-use clap::Parser as _;
 use kafka_worker::{Worker, WorkerConfig};
 use mcp_runtime::{Conditions, Telemetry, Vars, admin, signals};
 
@@ -8,7 +7,7 @@ mod cli;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    cli::Cli::parse();
+    let cli::Cli {} = mcp_runtime::flags::parse();
     match run().await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),

@@ -8,12 +8,10 @@ mod style;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
     // Before any thread exists: this process may be meant as the launcher of a stdio server.
     mcp_sandbox::launcher::run_if_requested();
-    let cli = cli::Cli::parse();
+    let cli: cli::Cli = mcp_runtime::flags::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

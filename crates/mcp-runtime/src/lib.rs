@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod conditions;
+pub mod flags;
 pub mod signals;
 pub mod telemetry;
 pub mod trace_context;

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use mcp_runtime::{Telemetry, Vars, signals};
 use mcp_server::{App, ServerConfig};
 use tokio::net::TcpListener;
@@ -13,7 +12,7 @@ mod cli;
 fn main() -> ExitCode {
     // Before any thread exists: this process may be meant as the launcher of a stdio server.
     mcp_sandbox::launcher::run_if_requested();
-    cli::Cli::parse();
+    let cli::Cli {} = mcp_runtime::flags::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

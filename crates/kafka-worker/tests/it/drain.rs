@@ -1,0 +1,67 @@
+use std::sync::Arc;
+
+use mcp_testkit::{Kafka, Reply, StubServer};
+use tokio::sync::Semaphore;
+
+use crate::setting::{Setting, jobs_of, repeated, tool_job};
+use crate::worker::SOON;
+
+#[tokio::test]
+async fn a_job_in_flight_may_finish_and_is_committed_and_what_waits_is_not_started() {
+    let setting = Setting::new(Kafka::shared().await, "drain", 1).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let entrance = gate.clone();
+    let server = StubServer::start(move |_| {
+        let entrance = entrance.clone();
+        async move {
+            drop(entrance.acquire().await);
+            Reply::text("done")
+        }
+    })
+    .await;
+    for job in ["in flight", "waiting"] {
+        setting.submit(tool_job(job, "x")).await;
+    }
+    let build = || setting.worker(&server).var("WORKER_CONCURRENCY", 1).start();
+    let mut worker = build().await;
+    server.wait_calls(1, SOON).await;
+
+    worker.process.terminate();
+    worker.wait_not_ready("stopping", "").await;
+    gate.add_permits(1);
+    let status = worker.process.wait_exit(SOON).await;
+
+    assert!(status.success(), "{status}");
+    assert_eq!(setting.committed().await, [Some(1)]);
+    assert_eq!(server.calls().len(), 1);
+    let _next = build().await;
+    setting.wait_all_committed().await;
+    assert_eq!(repeated(&server), Vec::<String>::new());
+    assert_eq!(server.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_finish_is_given_up_at_the_cap_and_comes_again() {
+    let setting = Setting::new(Kafka::shared().await, "cap", 1).await;
+    let server = StubServer::start(async |call| match (&*call.tool, call.attempt) {
+        ("hang", 1) => Reply::Hang,
+        ("retry", 1) => Reply::status(503).header("Retry-After", "200"),
+        _ => Reply::text("done"),
+    })
+    .await;
+    setting.submit(tool_job("quick", "x").key("a")).await;
+    setting.submit(tool_job("hangs", "hang").key("b")).await;
+    setting.submit(tool_job("parked", "retry").key("c")).await;
+    let build = || setting.worker(&server).var("WORKER_DRAIN_MS", 300).start();
+    let mut worker = build().await;
+    server.wait_calls(3, SOON).await;
+
+    worker.leave().await;
+
+    assert_eq!(setting.committed().await, [Some(1)]);
+    let _next = build().await;
+    setting.wait_all_committed().await;
+    let mut calls = jobs_of(&server.calls());
+    calls.sort();
+    assert_eq!(calls, ["hangs", "hangs", "parked", "parked", "quick"]);
+}
