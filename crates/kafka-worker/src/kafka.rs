@@ -8,6 +8,7 @@ use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 use rdkafka::{ClientContext, Statistics};
 
 /// The prefix of variables that set librdkafka properties: `KAFKA_PROPERTY_SASL_USERNAME` is `sasl.username`.
@@ -130,13 +131,18 @@ impl Connection {
 /// A client that could not be made, as an error that names the variable at fault.
 pub fn creation_error(error: &KafkaError) -> anyhow::Error {
     match error {
-        KafkaError::ClientConfig(_, description, property, _) => {
+        KafkaError::ClientConfig(reason, description, property, value) => {
             let variable = format!(
                 "{PROPERTY_PREFIX}{}",
                 property.to_ascii_uppercase().replace('.', "_")
             );
-            // The value may be a password: only librdkafka's description of what is allowed is shown.
-            anyhow::anyhow!("{variable}: {description}")
+            // A property that does not exist may be a misspelt password.
+            if is_secret(property) || *reason == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+                return anyhow::anyhow!("{variable}: {description}");
+            }
+            anyhow::anyhow!(
+                "{variable}={value:?}: {description}; allowed is what librdkafka's CONFIGURATION.md says"
+            )
         }
         KafkaError::ClientCreation(description) => {
             anyhow::anyhow!(
@@ -145,6 +151,19 @@ pub fn creation_error(error: &KafkaError) -> anyhow::Error {
         }
         other => anyhow::anyhow!("the Kafka client can't be made: {other}"),
     }
+}
+
+/// Whether the property's value must not be shown.
+fn is_secret(property: &str) -> bool {
+    [
+        "password",
+        "secret",
+        ".pem",
+        "assertion",
+        "oauthbearer.config",
+    ]
+    .iter()
+    .any(|part| property.contains(part))
 }
 
 /// Whether the broker refuses who we are or what we want to do.

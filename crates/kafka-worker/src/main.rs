@@ -21,12 +21,12 @@ async fn run() -> anyhow::Result<()> {
     let stop = signals::stop_token()?;
     let (live, ready) = (Conditions::default(), Conditions::default());
     let listener = cli::bind(config.admin_bind, config.admin_port).await?;
+    let worker = Worker::new(config.clone(), &ready, stop, None)?;
     tracing::info!(
         brokers = config.connection.brokers, topics = ?config.topics, group = config.group, server = %config.server_url,
         concurrency = config.concurrency, ordering = ?config.ordering, admin = %listener.local_addr()?, client_id = config.client_id,
         "kafka-worker {}", env!("CARGO_PKG_VERSION")
     );
-    let worker = Worker::new(config, &ready, stop, None)?;
     let routes = admin::router(live, ready, telemetry.metrics());
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let result = worker.run().await;

@@ -122,6 +122,7 @@ impl Intake {
             joined: links.joined,
             broker: links.broker,
             topic_missing: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         };
         context.broker.holds();
         let consumer: BaseConsumer<Context> = client
@@ -167,7 +168,7 @@ impl Intake {
 
     fn receive(&self, record: &BorrowedMessage<'_>) {
         counter!(metric::CONSUMED, "topic" => record.topic().to_owned()).increment(1);
-        self.context().broker.holds();
+        self.context().record_arrived();
         let size = record.payload_len() + record.key_len();
         let owner = self.context().assignment.receive(
             record.topic(),
@@ -194,9 +195,17 @@ impl Intake {
             Some(RDKafkaErrorCode::PartitionEOF) => {}
             Some(RDKafkaErrorCode::Fatal) => self.raise_fatal(error),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => self.raise_fatal(error),
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.context().topic_missing(error);
-            }
+            Some(
+                code @ (RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed),
+            ) => self.context().topic_missing(code, error),
+            // The error callback tells of these too, and one broker of several is no reason not to be ready.
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve,
+            ) => {}
             Some(code) => self.context().broker_fails(code, &error.to_string()),
             None => tracing::warn!(%error, "poll"),
         }

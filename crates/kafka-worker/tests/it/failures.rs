@@ -80,7 +80,6 @@ fn verdict(letter: &Record) -> [String; 3] {
 #[tokio::test]
 async fn a_permanent_failure_is_dead_lettered_after_one_call() {
     let expected = [
-        ("status-400", "request-rejected"),
         ("status-401", "unauthorized"),
         ("status-403", "forbidden"),
         ("status-404", "endpoint-not-found"),
@@ -104,6 +103,15 @@ async fn a_permanent_failure_is_dead_lettered_after_one_call() {
         );
         assert_eq!(calls[script], 1, "{script}");
     }
+}
+
+#[tokio::test]
+async fn a_400_that_says_nothing_is_asked_once_more_in_the_older_protocol() {
+    let (letters, calls) = run("bad-request", &["status-400"], &[]).await;
+
+    let [code, class, attempts] = verdict(&letters["status-400"]);
+    assert_eq!([&*code, &*class], ["request-rejected", "permanent"]);
+    assert_eq!((&*attempts, calls["status-400"]), ("1", 2));
 }
 
 #[tokio::test]
@@ -144,7 +152,7 @@ async fn a_tool_error_that_says_nothing_is_retried_on_request() {
 
     assert_eq!(
         verdict(&letters["tool-plain"]),
-        ["tool-failed", "exhausted", "3"]
+        ["tool-unavailable", "exhausted", "3"]
     );
     assert_eq!(calls["tool-plain"], 3);
     assert_eq!(calls["tool-permanent"], 1);
@@ -187,7 +195,7 @@ async fn the_wait_that_the_server_asks_for_is_kept() {
     let _worker = setting.worker(&server).start().await;
     setting.wait_all_committed().await;
 
-    let arrivals = arrivals.lock().expect("no panic while it is held");
+    let arrivals = arrivals.lock().expect("no panic while it is held").clone();
     for (job, at_least) in [("503", 1_000), ("429", 1_000), ("busy", 700)] {
         let [first, second] = arrivals[job][..] else {
             panic!("{job} was called {} times", arrivals[job].len());

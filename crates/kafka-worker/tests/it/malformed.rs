@@ -79,7 +79,11 @@ fn malformed() -> Vec<(NewRecord, &'static str, &'static str)> {
             record,
             "not UTF-8 at byte 10",
         ),
-        (NewRecord::value(deep), record, "recursion limit"),
+        (
+            NewRecord::value(deep),
+            record,
+            "not a job envelope: invalid type: sequence",
+        ),
         (NewRecord::value(deep_payload), record, "recursion limit"),
         (
             job("a", "no-such-type", &json!({})),

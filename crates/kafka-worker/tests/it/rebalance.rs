@@ -100,7 +100,6 @@ async fn a_worker_that_was_expelled_while_the_server_was_down_comes_back_to_work
         .await;
     // All that it had received was taken from it, so it must take in records to find out that the server is back.
     server.start_again().await;
-
     wait_answered(&server, &all, SOON).await;
     setting.wait_all_committed().await;
     frozen.wait_ready().await;

@@ -47,6 +47,21 @@ async fn a_bad_variable_stops_the_start_with_one_line_that_says_what_is_allowed(
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("RUST_LOG", "=loud=", ""),
         ("MCP_API_KEY_FILE", "/no/such/file", "a readable file"),
+        (
+            "KAFKA_PROPERTY_SESSION_TIMEOUT_MS",
+            "soon",
+            "session.timeout.ms",
+        ),
+        (
+            "KAFKA_PROPERTY_SESSION_TIMEOUT_MS",
+            "-4",
+            "allowed range 1..3600000",
+        ),
+        (
+            "KAFKA_PROPERTY_SECURITY_PROTOCOL",
+            "carrier-pigeon",
+            "security.protocol",
+        ),
     ] {
         let (code, lines) = refused(&[(name, value)]).await;
         assert_eq!(code, Some(1), "{name}");
@@ -64,8 +79,11 @@ async fn a_value_that_may_be_secret_is_not_shown() {
     for (name, value) in [
         ("MCP_SERVER_URL", "ftp://user:secret-word@host"),
         ("KAFKA_PROPERTY_NO_SUCH_THING", "secret-word"),
-        ("KAFKA_PROPERTY_SESSION_TIMEOUT_MS", "secret-word"),
-        ("KAFKA_PROPERTY_SECURITY_PROTOCOL", "secret-word"),
+        ("KAFKA_PROPERTY_SASL_PASWORD", "secret-word"),
+        (
+            "KAFKA_PROPERTY_SSL_KEY_PASSWORD_FILE",
+            "/no/such/secret-file",
+        ),
         ("KAFKA_PROPERTY_ENABLE_AUTO_COMMIT", "secret-word"),
         ("KAFKA_PROPERTY_GROUP_ID", "secret-word"),
     ] {

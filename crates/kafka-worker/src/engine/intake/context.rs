@@ -26,12 +26,17 @@ pub(super) struct Context {
     pub(super) joined: Condition,
     pub(super) broker: Condition,
     pub(super) topic_missing: AtomicBool,
+    pub(super) refused: AtomicBool,
 }
 
 impl Context {
     pub(super) fn broker_fails(&self, code: RDKafkaErrorCode, reason: &str) {
         let reason = if kafka::is_refusal(code) {
+            self.refused.store(true, Ordering::Relaxed);
             format!("the broker refuses this client, check its credentials and ACLs: {reason}")
+        } else if self.refused.load(Ordering::Relaxed) {
+            // "All brokers are down" follows from a refusal, and would hide what there is to do.
+            return;
         } else {
             reason.to_owned()
         };
@@ -40,10 +45,26 @@ impl Context {
         }
     }
 
-    /// Until partitions of it are assigned: the client looks for the topic again by itself.
-    pub(super) fn topic_missing(&self, error: &KafkaError) {
+    pub(super) fn broker_answers(&self) {
+        self.refused.store(false, Ordering::Relaxed);
+        self.broker.holds();
+    }
+
+    pub(super) fn record_arrived(&self) {
+        self.broker_answers();
+        if self.topic_missing.swap(false, Ordering::Relaxed) {
+            self.joined.holds();
+        }
+    }
+
+    /// Until partitions are assigned or records arrive: the client looks for the topic again by itself.
+    pub(super) fn topic_missing(&self, code: RDKafkaErrorCode, error: &KafkaError) {
         self.topic_missing.store(true, Ordering::Relaxed);
-        let reason = format!("a topic of KAFKA_TOPIC does not exist, create it: {error}");
+        let what = match code {
+            RDKafkaErrorCode::TopicAuthorizationFailed => "may not be read, check its ACL",
+            _ => "does not exist, create it",
+        };
+        let reason = format!("a topic of KAFKA_TOPIC {what}: {error}");
         if self.joined.fails(&reason) {
             tracing::error!("{reason}");
         }
@@ -51,17 +72,25 @@ impl Context {
 
     /// Pauses or resumes every assigned partition.
     pub(super) fn apply(&self, consumer: &BaseConsumer<Self>, change: Change) {
-        let result = consumer.assignment().and_then(|assigned| {
-            let paused = change == Change::Pause;
-            gauge!(metric::PARTITIONS_PAUSED).set(if paused {
-                count(assigned.count())
-            } else {
-                0.0
-            });
-            match change {
-                Change::Pause => consumer.pause(&assigned),
-                Change::Resume => consumer.resume(&assigned),
-            }
+        match consumer.assignment() {
+            Ok(assigned) => self.apply_to(consumer, &assigned, change),
+            Err(error) => tracing::warn!(%error, ?change, "intake"),
+        }
+    }
+
+    fn apply_to(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+        change: Change,
+    ) {
+        let result = match change {
+            Change::Pause => consumer.pause(partitions),
+            Change::Resume => consumer.resume(partitions),
+        };
+        gauge!(metric::PARTITIONS_PAUSED).set(match change {
+            Change::Pause => count(self.assignment.count()),
+            Change::Resume => 0.0,
         });
         match result {
             Ok(()) => tracing::debug!(?change, "intake"),
@@ -160,7 +189,7 @@ impl ClientContext for Context {
             .values()
             .any(|broker| broker.state == "UP" && broker.nodeid >= 0)
         {
-            self.broker.holds();
+            self.broker_answers();
         }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
@@ -200,10 +229,13 @@ impl ConsumerContext for Context {
             if !self.topic_missing.load(Ordering::Relaxed) {
                 self.joined.holds();
             }
-            // librdkafka forgets the pause of a partition that is assigned anew.
-            if self.assignment.flow().is_paused() {
-                self.apply(consumer, Change::Pause);
-            }
+            // librdkafka knows nothing of the pause when a partition is assigned for the first time, and remembers the
+            // one of its last time here: without a word it would never be fetched from again.
+            let change = match self.assignment.flow().is_paused() {
+                true => Change::Pause,
+                false => Change::Resume,
+            };
+            self.apply_to(consumer, partitions, change);
         }
     }
 }
