@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcp_core::Secret;
+use mcp_core::text::bounded;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -136,6 +137,8 @@ pub fn creation_error(error: &KafkaError) -> anyhow::Error {
                 "{PROPERTY_PREFIX}{}",
                 property.to_ascii_uppercase().replace('.', "_")
             );
+            // Some descriptions end with a line feed.
+            let description = bounded(description.trim(), 500);
             // A property that does not exist may be a misspelt password.
             if is_secret(property) || *reason == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
                 return anyhow::anyhow!("{variable}: {description}");
@@ -145,6 +148,7 @@ pub fn creation_error(error: &KafkaError) -> anyhow::Error {
             )
         }
         KafkaError::ClientCreation(description) => {
+            let description = bounded(description.trim(), 500);
             anyhow::anyhow!(
                 "the Kafka client can't be made with these {PROPERTY_PREFIX}* variables: {description}"
             )

@@ -286,6 +286,8 @@ impl Intake {
         context.apply(&self.consumer, Change::Pause);
         context.assignment.stop_dispatch();
         context.revoked.notify_one();
+        let in_flight = context.assignment.in_flight();
+        tracing::info!(in_flight, "draining: no further job is started");
         // Polling goes on with all partitions paused: the group must not think that this member is gone. A revocation
         // meanwhile drains its part inside `poll`. What a paused partition still delivers was not counted in.
         while context.assignment.in_flight() > 0 && Instant::now() < deadline {

@@ -28,6 +28,10 @@ async fn a_job_in_flight_may_finish_and_is_committed_and_what_waits_is_not_start
 
     worker.process.terminate();
     worker.wait_not_ready("stopping", "").await;
+    worker
+        .process
+        .wait_for_line("no further job is started", SOON)
+        .await;
     gate.add_permits(1);
     let status = worker.process.wait_exit(SOON).await;
 
