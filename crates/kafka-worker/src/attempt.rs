@@ -7,6 +7,8 @@ use mcp_client::{McpClient, ToolCall};
 use mcp_core::{ErrorCode, Failure, IdempotencyKey, Step, job};
 use serde_json::{Map, Value, json};
 
+use tokio::time::Instant;
+
 use crate::engine::job::Job;
 
 /// Calls of one job at the same time: a job names up to 64 servers, and all of them share its one permit.
@@ -21,11 +23,13 @@ pub struct Attempt {
     pub called: bool,
 }
 
-/// Makes one attempt. Steps that succeeded in an earlier one are not called again. Each call ends after `timeout`.
+/// Makes one attempt. Steps that succeeded in an earlier one are not called again. Each call ends after `timeout`, and
+/// all of them at `ends`.
 pub async fn make(
     client: &McpClient,
     job: &mut Job,
     timeout: Duration,
+    ends: Instant,
     trace: &[(String, String)],
 ) -> Attempt {
     let plan = match (&job.envelope, &job.refused) {
@@ -50,7 +54,7 @@ pub async fn make(
             due.push(async move {
                 (
                     step.id.clone(),
-                    call(client, step, &key, timeout, trace).await,
+                    call(client, step, &key, timeout.min(left(ends)), trace).await,
                 )
             });
         }
@@ -66,6 +70,10 @@ pub async fn make(
     }
 }
 
+fn left(ends: Instant) -> Duration {
+    ends.saturating_duration_since(Instant::now())
+}
+
 async fn call(
     client: &McpClient,
     step: &Step,
@@ -73,6 +81,12 @@ async fn call(
     timeout: Duration,
     trace: &[(String, String)],
 ) -> Result<Value, Failure> {
+    if timeout.is_zero() {
+        return Err(Failure::new(
+            ErrorCode::CallTimeout,
+            "the job's deadline came before this call",
+        ));
+    }
     let call = ToolCall {
         tool: &step.tool,
         arguments: &step.arguments,

@@ -15,7 +15,8 @@ const THRESHOLD: usize = 10;
 /// Calls in a row that did not reach the server and open the breaker.
 const UNREACHABLE_THRESHOLD: usize = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Longest time between two probes.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Closed, open, or half-open with one probe under way.
 #[derive(Debug)]

@@ -50,6 +50,15 @@ pub struct WorkerConfig {
 }
 
 const KNOWN: &[&str] = &[
+    "ADMIN_BIND",
+    "ADMIN_PORT",
+    "MCP_API_KEY",
+    "MCP_API_KEY_FILE",
+    "MCP_CONSUMER_GROUP",
+    "MCP_SERVER_URL",
+    // The server's, which may run in the same environment.
+    "MCP_API_KEYS_FILE",
+    "MCP_AUTH",
     "KAFKA_BROKERS",
     "KAFKA_TOPIC",
     "KAFKA_DLQ_TOPIC",
@@ -72,18 +81,20 @@ impl WorkerConfig {
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
         vars.refuse_misspelt("WORKER_", KNOWN)?;
-        vars.refuse_misspelt("KAFKA_", KNOWN)?;
+        for prefix in ["KAFKA_", "MCP_", "ADMIN_"] {
+            vars.refuse_misspelt(prefix, KNOWN)?;
+        }
         let connection = Connection::from_vars(vars)?;
         let topics = topics(vars)?;
         let dead_letter_topics = dead_letter_topics(vars, &topics)?;
         let result_topic = vars.get("KAFKA_RESULT_TOPIC").map(str::to_owned);
         if let Some(topic) = &result_topic {
             check_topic("KAFKA_RESULT_TOPIC", topic)?;
-            if topics.contains(topic) {
+            if topics.contains(topic) || dead_letter_topics.values().any(|dead| dead == topic) {
                 return Err(invalid(
                     "KAFKA_RESULT_TOPIC",
                     topic,
-                    "a topic that KAFKA_TOPIC does not name",
+                    "a topic that neither KAFKA_TOPIC nor KAFKA_DLQ_TOPIC names",
                 ));
             }
         }
@@ -95,10 +106,12 @@ impl WorkerConfig {
             name: "MCP_SERVER_URL".into(),
             allowed,
         })?;
+        let base = vars.millis("WORKER_RETRY_BASE_MS", 200, 1, 3_600_000)?;
+        let base_ms = u64::try_from(base.as_millis()).unwrap_or(u64::MAX);
         let retry = RetryPolicy {
             max_attempts: vars.number("WORKER_MAX_ATTEMPTS", 8, 1, 1_000)?,
-            base: vars.millis("WORKER_RETRY_BASE_MS", 200, 1, 3_600_000)?,
-            max: vars.millis("WORKER_RETRY_MAX_MS", 30_000, 1, 3_600_000)?,
+            base,
+            max: vars.millis("WORKER_RETRY_MAX_MS", base_ms.max(30_000), 1, 3_600_000)?,
         };
         if retry.max < retry.base {
             let value = retry.max.as_millis().to_string();
@@ -108,6 +121,8 @@ impl WorkerConfig {
                 "WORKER_RETRY_BASE_MS or more",
             ));
         }
+        let call_timeout = vars.millis("WORKER_JOB_TIMEOUT_MS", 60_000, 1, 86_400_000)?;
+        let deadline = vars.millis("WORKER_JOB_DEADLINE_MS", 900_000, 1, 604_800_000)?;
         let client_id = connection
             .properties
             .get("client.id")
@@ -128,8 +143,8 @@ impl WorkerConfig {
                     ("unordered", Ordering::Unordered),
                 ],
             )?,
-            call_timeout: vars.millis("WORKER_JOB_TIMEOUT_MS", 60_000, 1, 86_400_000)?,
-            deadline: vars.millis("WORKER_JOB_DEADLINE_MS", 900_000, 1, 604_800_000)?,
+            call_timeout,
+            deadline,
             drain: vars.millis("WORKER_DRAIN_MS", 25_000, 0, 3_600_000)?,
             retry_tool_errors: vars.choice(
                 "WORKER_TOOL_ERROR",
@@ -154,7 +169,7 @@ impl WorkerConfig {
 }
 
 fn topics(vars: &Vars) -> Result<Vec<String>, ConfigError> {
-    let mut topics = vars.list("KAFKA_TOPIC");
+    let mut topics = vars.list("KAFKA_TOPIC")?;
     if topics.is_empty() {
         topics.push("mcp-jobs".into());
     }

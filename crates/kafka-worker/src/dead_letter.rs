@@ -1,6 +1,7 @@
 //! What a dead letter looks like: headers in, headers out, no I/O.
 //!
 //! Key and value are those of the record, byte for byte; the record's headers are kept and ours are added behind them.
+//! Only the `mcp.` ones of an earlier dead letter are replaced: they are the product's own bookkeeping.
 
 use std::collections::HashSet;
 
@@ -104,7 +105,9 @@ pub fn headers(record: &OwnedMessage, verdict: &Verdict, extent: Extent) -> Owne
     let mut headers = OwnedHeaders::new_with_capacity(added.len() + 8);
     if extent != Extent::HeadersOnly {
         for original in record.headers().into_iter().flat_map(Headers::iter) {
-            if !replaced.contains(original.key) {
+            // Those of another dead-letter queue stay: ours stand behind them, and the last one of a name counts.
+            let ours = original.key.starts_with("mcp.") && replaced.contains(original.key);
+            if !ours {
                 headers = headers.insert(original);
             }
         }

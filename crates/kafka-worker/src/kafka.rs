@@ -89,6 +89,9 @@ impl Connection {
                 .strip_suffix(".file")
                 .filter(|_| !FILE_PROPERTIES.contains(&name.as_str()));
             let variable = format!("{PROPERTY_PREFIX}{rest}");
+            if value.is_empty() {
+                continue;
+            }
             let (name, value) = match from_file {
                 Some(property) => {
                     let secret = vars.secret(variable.trim_end_matches("_FILE"))?;

@@ -1,7 +1,7 @@
 //! Writes dead letters and results, and returns only once the broker has acknowledged them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_core::{JobResult, RetryPolicy};
@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
+use serde_json::{Value, json};
 
 use crate::dead_letter::{self, Extent, Verdict};
 use crate::kafka::{self, Callbacks, Connection, Listener};
@@ -33,6 +34,8 @@ pub struct Outbox {
     condition: Condition,
     holds: Holds,
     fatal: Fatal,
+    /// Why topics can't be written, by topic.
+    troubles: Mutex<BTreeMap<String, String>>,
 }
 
 impl Outbox {
@@ -67,6 +70,7 @@ impl Outbox {
             condition,
             holds,
             fatal,
+            troubles: Mutex::default(),
         })
     }
 
@@ -124,22 +128,18 @@ impl Outbox {
     }
 
     /// Writes the result of the job that `record` carried, if a result topic is configured; returns once it is
-    /// acknowledged. A result larger than the topic takes is replaced by its size.
-    pub async fn result(&self, record: &OwnedMessage, mut result: JobResult) {
-        let Some((producer, topic)) = &self.results else {
+    /// acknowledged. What the topic does not take whole is written with sizes in the place of contents.
+    pub async fn result(&self, record: &OwnedMessage, result: JobResult) {
+        let Some((batching, topic)) = &self.results else {
             return;
         };
-        let key = record
-            .key()
-            .or(result.job_id.as_deref().map(str::as_bytes))
-            .unwrap_or_default()
-            .to_vec();
-        let mut failed = 0;
+        let own_key = result.job_id.clone().unwrap_or_default().into_bytes();
+        let mut key = record.key().map_or_else(|| own_key.clone(), <[u8]>::to_vec);
+        let mut value = encoded(&result);
+        // In a batch a small one can be refused for a large one beside it, so it is tried alone before it is cut.
+        let mut producer = batching;
+        let (mut alone, mut cut, mut failed) = (false, false, 0);
         loop {
-            let value = match serde_json::to_vec(&result) {
-                Ok(value) => value,
-                Err(error) => unreachable!("strings and JSON values always serialise: {error}"),
-            };
             let headers = OwnedHeaders::new().insert(Header {
                 key: "content-type",
                 value: Some("application/json"),
@@ -148,38 +148,56 @@ impl Outbox {
                 .key(&key)
                 .payload(&value)
                 .headers(headers);
-            match producer
-                .send(answer, Timeout::After(Duration::from_secs(5)))
-                .await
-            {
-                Ok(_) => return self.written(topic),
-                Err((error, _)) => {
-                    let too_large = error.rdkafka_error_code().is_some_and(kafka::is_too_large);
-                    if too_large
-                        && result
-                            .result
-                            .as_ref()
-                            .is_some_and(|r| r.get("omittedBytes").is_none())
-                    {
-                        tracing::warn!(
-                            topic,
-                            bytes = value.len(),
-                            "the result is larger than its topic takes, leaving it out"
-                        );
-                        result.result = Some(serde_json::json!({"omittedBytes": value.len()}));
-                        continue;
-                    }
-                    failed += 1;
-                    self.not_written(producer, topic, &error, failed).await;
-                }
+            let sent = producer.send(answer, Timeout::After(Duration::from_secs(5)));
+            let Err((error, _)) = sent.await else {
+                return self.written(topic);
+            };
+            let too_large = error.rdkafka_error_code().is_some_and(kafka::is_too_large);
+            if too_large && !alone {
+                producer = &self.dead_letters;
+                alone = true;
+            } else if too_large && !cut {
+                let bytes = value.len();
+                tracing::warn!(
+                    topic,
+                    bytes,
+                    "the result is larger than its topic takes, leaving out its contents"
+                );
+                value = encoded(&without_contents(&result));
+                key.clone_from(&own_key);
+                cut = true;
+            } else {
+                failed += 1;
+                self.not_written(producer, topic, &error, failed).await;
             }
         }
     }
 
     fn written(&self, topic: &str) {
         counter!(metric::SENT, "topic" => topic.to_owned()).increment(1);
-        self.condition.holds();
-        self.holds.set(Hold::Outbox, false);
+        self.tell(topic, None);
+    }
+
+    /// Intake is held while any topic can't be written. Returns whether the trouble is new.
+    fn tell(&self, topic: &str, trouble: Option<&str>) -> bool {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = match trouble {
+            Some(reason) => {
+                troubles
+                    .insert(topic.to_owned(), reason.to_owned())
+                    .as_deref()
+                    != Some(reason)
+            }
+            None => troubles.remove(topic).is_some(),
+        };
+        if news {
+            self.holds.set(Hold::Outbox, !troubles.is_empty());
+            match troubles.values().next() {
+                Some(reason) => _ = self.condition.fails(reason),
+                None => self.condition.holds(),
+            }
+        }
+        news
     }
 
     async fn not_written(
@@ -206,11 +224,30 @@ impl Outbox {
             _ => error.to_string(),
         };
         let reason = format!("topic {topic} can't be written: {what}");
-        self.holds.set(Hold::Outbox, true);
-        if self.condition.fails(&reason) {
+        if self.tell(topic, Some(&reason)) {
             tracing::error!(topic, %error, "intake is held: {reason}");
         }
         tokio::time::sleep(RETRY.delay(failed, None)).await;
+    }
+}
+
+fn encoded(result: &JobResult) -> Vec<u8> {
+    match serde_json::to_vec(result) {
+        Ok(value) => value,
+        Err(error) => unreachable!("strings and JSON values always serialise: {error}"),
+    }
+}
+
+/// The result with the size of what it held, for a topic that does not take it whole. The code and class of an error
+/// stay.
+fn without_contents(result: &JobResult) -> JobResult {
+    let omitted = |value: &Value| value.to_string().len();
+    JobResult {
+        result: result.result.as_ref().map(|value| json!({"omittedBytes": omitted(value)})),
+        error: result.error.as_ref().map(|error| {
+            json!({"code": error["code"], "class": error["class"], "omittedBytes": omitted(error)})
+        }),
+        ..result.clone()
     }
 }
 

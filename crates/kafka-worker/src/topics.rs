@@ -42,9 +42,9 @@ pub struct TopicRecord {
 }
 
 impl TopicRecord {
-    /// The first header of that name that is UTF-8.
+    /// The last header of that name, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
+        let (_, value) = self.headers.iter().rfind(|(key, _)| key == name)?;
         std::str::from_utf8(value.as_deref()?).ok()
     }
 }

@@ -20,6 +20,9 @@ use crate::text::shape_error;
 /// Longest `jobID`, in bytes: it becomes part of a header, a key and a log line.
 pub const JOB_ID_MAX: usize = 512;
 
+/// Longest `jobType`, in bytes.
+pub const JOB_TYPE_MAX: usize = 128;
+
 const CLOUD_EVENT_CONTENT_TYPE: &str = "application/cloudevents";
 
 /// A scheduled job, as it stands on the topic.
@@ -71,6 +74,12 @@ impl JobEnvelope {
         };
         if envelope.job_id.is_empty() {
             return Err(invalid("`jobID` is empty".into()));
+        }
+        if envelope.job_type.len() > JOB_TYPE_MAX {
+            let length = envelope.job_type.len();
+            return Err(invalid(format!(
+                "`jobType` has {length} bytes, {JOB_TYPE_MAX} are allowed"
+            )));
         }
         if envelope.job_id.len() > JOB_ID_MAX {
             let length = envelope.job_id.len();

@@ -187,7 +187,11 @@ impl ErrorCode {
             Self::ServerUnreachable => Blame::Server,
             Self::ConnectionLost
             | Self::CallTimeout
+            | Self::RateLimited
+            | Self::TryAgain
+            | Self::ServerError
             | Self::ServerUnavailable
+            | Self::InvalidAnswer
             | Self::Unauthorized
             | Self::Forbidden
             | Self::EndpointNotFound => Blame::Suspect,
@@ -195,10 +199,6 @@ impl ErrorCode {
             | Self::UnknownJobType
             | Self::InvalidPayload
             | Self::JobExpired
-            | Self::RateLimited
-            | Self::TryAgain
-            | Self::ServerError
-            | Self::InvalidAnswer
             | Self::AnswerTooLarge
             | Self::RequestRejected
             | Self::UnsupportedVersion

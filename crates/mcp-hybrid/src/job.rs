@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kafka_worker::kafka::Connection;
 use kafka_worker::topics::{JobProducer, TopicReader};
 use mcp_core::{JobEnvelope, JobResult, JobStatus, job};
 use mcp_runtime::Vars;
 use tokio::time::Instant;
 
+use crate::brokers;
 use crate::cli::SubmitOptions;
 use crate::style::say;
 
@@ -23,11 +23,8 @@ const NO_RESULT: u8 = 2;
 
 /// Submits, prints a line for each job, and waits for results if asked.
 pub(crate) async fn submit(options: SubmitOptions) -> anyhow::Result<ExitCode> {
-    let mut vars = Vars::from_env();
-    if let Some(brokers) = &options.brokers {
-        vars = vars.with("KAFKA_BROKERS", brokers);
-    }
-    let connection = Connection::from_vars(&vars)?;
+    let vars = Vars::from_env();
+    let connection = brokers::connection(&vars, options.brokers.as_deref())?;
     let topic = options
         .topic
         .as_deref()
@@ -62,8 +59,16 @@ pub(crate) async fn submit(options: SubmitOptions) -> anyhow::Result<ExitCode> {
     };
     let producer = JobProducer::new(&connection)?;
     let mut waiting = BTreeSet::new();
-    for job in &jobs {
-        let position = producer.submit(topic, options.key.as_deref(), job).await?;
+    for (job, number) in jobs.iter().zip(1..) {
+        let position = producer
+            .submit(topic, options.key.as_deref(), job)
+            .await
+            .with_context(|| {
+                let (id, brokers) = (&job.job_id, &connection.brokers);
+                format!(
+                    "job {number} ({id}) was not acknowledged by {brokers}, those before it were"
+                )
+            })?;
         if !options.wait {
             say(serde_json::json!({
                 "jobID": job.job_id, "topic": topic, "partition": position.partition, "offset": position.offset,

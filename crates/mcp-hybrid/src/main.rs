@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod brokers;
 mod cli;
 mod demo_server;
 mod dev;

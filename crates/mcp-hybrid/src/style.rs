@@ -49,8 +49,14 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The error in one line on standard error.
+/// The error in one line on standard error, with its causes. librdkafka's errors say their cause themselves.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "mcp-hybrid: {error:#}");
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "mcp-hybrid: {line}");
     ExitCode::FAILURE
 }

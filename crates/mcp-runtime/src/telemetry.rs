@@ -5,6 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -67,6 +68,7 @@ impl Telemetry {
         };
         tracing_subscriber::registry()
             .with(filter)
+            .with(filter_fn(|event| !shows_requests(event)))
             .with(lines)
             .with(tracing_opentelemetry::layer().with_tracer(traces.tracer("mcp-hybrid")))
             .try_init()
@@ -96,6 +98,11 @@ impl Telemetry {
             tracing::warn!(%error, "the last spans were not exported");
         }
     }
+}
+
+/// rmcp logs whole requests below `info`, with arguments that may hold secrets: no `RUST_LOG` brings them into a log.
+fn shows_requests(event: &tracing::Metadata<'_>) -> bool {
+    event.target().starts_with("rmcp") && *event.level() > tracing::Level::INFO
 }
 
 fn tracer_provider(service: &'static str, vars: &Vars) -> anyhow::Result<SdkTracerProvider> {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub enum ConfigError {
     },
 }
 
+/// Largest configuration file, in bytes.
+const FILE_MAX: u64 = 1024 * 1024;
 /// Names that differ by so many letters or fewer are taken for typing errors.
 const MISSPELT: usize = 2;
 
@@ -57,10 +60,13 @@ const MISSPELT: usize = 2;
 pub struct Vars(BTreeMap<String, String>);
 
 impl Vars {
-    /// The process environment; entries that are not UTF-8 are left out.
+    /// The process environment. What is no UTF-8 gets replacement characters, which no check lets through.
     pub fn from_env() -> Self {
         std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .map(|(name, value)| {
+                let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+                (text(name), text(value))
+            })
             .collect()
     }
 
@@ -162,15 +168,21 @@ impl Vars {
             })
     }
 
-    /// A comma-separated list without empty entries; empty when not set.
-    pub fn list(&self, name: &str) -> Vec<String> {
-        self.get(name)
-            .unwrap_or_default()
+    /// A comma-separated list; empty when not set. One that is set and names nothing is a mistake.
+    pub fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(Vec::new());
+        };
+        let entries: Vec<_> = value
             .split(',')
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
             .map(str::to_owned)
-            .collect()
+            .collect();
+        if entries.is_empty() {
+            return Err(invalid(name, value, "a comma-separated list with an entry"));
+        }
+        Ok(entries)
     }
 
     /// A secret: the value of `name`, or the content of the file that `{name}_FILE` names, without the line's end.
@@ -182,7 +194,7 @@ impl Vars {
                 allowed: format!("{file_name} is set too: give one of them"),
             }),
             (Some(value), None) => Ok(Some(Secret::new(value))),
-            (None, Some(path)) => match std::fs::read_to_string(path) {
+            (None, Some(path)) => match read_bounded(Path::new(path)) {
                 Ok(text) => Ok(Some(Secret::new(text.trim_end_matches(['\n', '\r'])))),
                 Err(error) => Err(invalid(
                     &file_name,
@@ -231,6 +243,22 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
                 .collect(),
         )
     }
+}
+
+/// The text of a file of at most [`FILE_MAX`] bytes: the path may name a device that never ends.
+///
+/// # Errors
+/// When it can't be read, is no UTF-8 or is larger.
+pub fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(FILE_MAX + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_MAX {
+        let what = format!("larger than {FILE_MAX} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(text)
 }
 
 /// A [`ConfigError::Invalid`] with a bounded value.

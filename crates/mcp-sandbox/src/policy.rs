@@ -1,6 +1,7 @@
 //! The launch policy: what `server_initialize` may start or connect to. Nothing, until the operator says otherwise.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use mcp_core::text::bounded;
@@ -116,6 +117,21 @@ pub struct Folders {
     pub work_dir: Option<PathBuf>,
 }
 
+/// Largest policy file, in bytes: the path may name a device that never ends.
+const FILE_MAX: u64 = 1024 * 1024;
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(FILE_MAX + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_MAX {
+        let what = format!("larger than {FILE_MAX} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(text)
+}
+
 impl LaunchPolicy {
     /// Nothing may be started and nothing connected to.
     pub fn deny_all() -> Self {
@@ -127,7 +143,7 @@ impl LaunchPolicy {
     /// # Errors
     /// When it can't be read, has a field that is not known, or names a program or directory that is not there.
     pub fn from_file(path: &Path, lookup: Lookup<'_>) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Unreadable {
+        let text = read(path).map_err(|source| PolicyError::Unreadable {
             path: path.to_owned(),
             source,
         })?;

@@ -51,7 +51,7 @@ impl ServerConfig {
         let bind = vars.parse("BIND", IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address")?;
         authentication(vars, bind)?;
         let allowed_hosts = or_loopback(
-            vars.list("MCP_ALLOWED_HOSTS"),
+            vars.list("MCP_ALLOWED_HOSTS")?,
             &["localhost", "127.0.0.1", "[::1]"],
         );
         for host in &allowed_hosts {
@@ -65,7 +65,7 @@ impl ServerConfig {
             }
         }
         let allowed_origins = or_loopback(
-            vars.list("MCP_ALLOWED_ORIGINS"),
+            vars.list("MCP_ALLOWED_ORIGINS")?,
             &[
                 "http://localhost:*",
                 "http://127.0.0.1:*",
@@ -124,7 +124,7 @@ fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
 
 fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
     let lookup = |name: &str| vars.get(name).map(str::to_owned);
-    let commands = vars.list("MCP_ALLOWED_COMMANDS");
+    let commands = vars.list("MCP_ALLOWED_COMMANDS")?;
     match vars.get("MCP_LAUNCH_POLICY") {
         Some(file) if !commands.is_empty() => Err(invalid(
             "MCP_LAUNCH_POLICY",

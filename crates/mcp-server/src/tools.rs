@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure};
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
@@ -114,7 +115,12 @@ impl<T: Tool> AnyTool for T {
             let arguments = serde_json::from_value(Value::Object(arguments)).map_err(|error| {
                 Failure::new(
                     ErrorCode::InvalidArguments,
-                    format!("the arguments do not fit `{}`: {error}", Tool::name(self)),
+                    format!(
+                        "the arguments do not fit `{}`: {}",
+                        Tool::name(self),
+                        // Without the value it found: that may be a secret.
+                        shape_error(&error)
+                    ),
                 )
             })?;
             let output = Tool::call(self, arguments, context).await?;

@@ -16,7 +16,7 @@ use super::ownership::Ownership;
 use super::scheduler::{LaneId, Place, Scheduler};
 use super::workshop::{Outcome, Workshop, guarded_attempt, make_durable};
 use crate::attempt::Attempt;
-use crate::breaker::{Admission, Breaker, Transition};
+use crate::breaker::{self, Admission, Breaker, Transition};
 use crate::disposition::{self, Attempted, Disposition};
 use crate::signals::{Hold, Holds};
 
@@ -111,8 +111,8 @@ impl Dispatcher {
                 self.jobs.parked(),
                 self.breaker.is_open(),
             );
-            // With no job here there is none to probe the server with, so records are let in.
-            let hold = self.breaker.is_open() && !self.jobs.is_empty();
+            // With no job here that could soon be the next probe, records are let in to find one.
+            let hold = self.breaker.is_open() && self.has_probe(Instant::now());
             self.holds.set(Hold::Server, hold);
             let wake = self.next_wake();
             tokio::select! {
@@ -183,13 +183,13 @@ impl Dispatcher {
         job.attempts += 1;
         let left = workshop.deadline.saturating_sub(job.age(now, outage));
         // A probe that its job's deadline cuts short would say nothing of the server.
-        let timeout = match probe {
-            true => workshop.call_timeout,
-            false => workshop
-                .call_timeout
-                .min(left.max(Duration::from_millis(1))),
-        };
-        if let (1, Ok(envelope)) = (job.attempts, &job.envelope)
+        let ends = now
+            + if probe {
+                left.max(workshop.call_timeout)
+            } else {
+                left
+            };
+        if let Ok(envelope) = &job.envelope
             && envelope
                 .expires_at
                 .is_some_and(|expires| expires < workshop.clock.now())
@@ -203,7 +203,7 @@ impl Dispatcher {
         tokio::spawn(async move {
             let owner = job.ownership.clone();
             let attempt = tokio::select! {
-                attempt = guarded_attempt(&workshop, &mut job, timeout) => Some(attempt),
+                attempt = guarded_attempt(&workshop, &mut job, ends) => Some(attempt),
                 () = owner.lost() => None,
             };
             let report = match attempt {
@@ -346,6 +346,16 @@ impl Dispatcher {
     fn server_back(&self) {
         tracing::info!("the MCP server answers again");
         self.server.holds();
+    }
+
+    /// Whether a job runs, or could run within the longest time between two probes.
+    fn has_probe(&self, now: Instant) -> bool {
+        self.jobs.running() > 0
+            || self.jobs.has_ready()
+            || self
+                .jobs
+                .next_due()
+                .is_some_and(|due| due <= now + breaker::LONGEST_WAIT)
     }
 
     fn too_early(&self, job: &Job) -> Option<Duration> {

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::assignment::Assignment;
+use self::assignment::{Assignment, Receipt};
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Change, Flow};
@@ -170,14 +170,31 @@ impl Intake {
         counter!(metric::CONSUMED, "topic" => record.topic().to_owned()).increment(1);
         self.context().record_arrived();
         let size = record.payload_len() + record.key_len();
-        let owner = self.context().assignment.receive(
-            record.topic(),
-            record.partition(),
-            record.offset(),
-            size,
-        );
-        let Some(ownership) = owner else {
-            return;
+        let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
+        let receipt = self
+            .context()
+            .assignment
+            .receive(topic, partition, offset, size);
+        let ownership = match receipt {
+            Receipt::Next(ownership) => ownership,
+            Receipt::NotOwned => return,
+            Receipt::LogRestarted {
+                ownership,
+                unfinished,
+            } => {
+                tracing::error!(
+                    topic,
+                    partition,
+                    offset,
+                    unfinished,
+                    "the log begins anew at an offset that was passed: the topic was made anew, or records were lost \
+                     at the broker; jobs of the old log are dropped, those of the new one are all processed"
+                );
+                self.context().revoked.notify_one();
+                self.context()
+                    .commit_back(&self.consumer, topic, partition, offset);
+                ownership
+            }
         };
         let received = Received {
             // Copied out of librdkafka, so that its fetch buffer is not kept alive by one slow job.

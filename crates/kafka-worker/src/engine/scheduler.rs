@@ -186,11 +186,6 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
         self.parked
     }
 
-    /// Whether there is no job at all.
-    pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
-    }
-
     /// Whether a job could run now.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()

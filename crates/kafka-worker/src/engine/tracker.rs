@@ -40,8 +40,9 @@ impl PartitionTracker {
         }
     }
 
-    /// Notes a received record of that size. `false`: the offset is not beyond the last one, so the record was
-    /// received before in this assignment (a fetch that began anew) and must not be processed again.
+    /// Notes a received record of that size. `false`: the offset is not beyond the last one, so the log is not the one
+    /// that it was: the topic was made anew, or its end was lost with a leader. What this tracker knows says nothing
+    /// of the new log, so the caller must begin with a new tracker and a new epoch.
     pub fn receive(&mut self, offset: i64, bytes: usize) -> bool {
         if self.next.is_some_and(|next| offset < next) {
             return false;

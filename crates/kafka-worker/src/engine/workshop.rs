@@ -10,6 +10,7 @@ use mcp_core::{Class, Clock, Failure, JobResult, JobStatus, RetryPolicy};
 use mcp_runtime::trace_context;
 use rdkafka::Message;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::job::{self, Job};
@@ -46,11 +47,7 @@ pub(super) enum Outcome {
 
 /// Makes one attempt in the span of the record's trace. A panic is a failure like others: the record must not be lost
 /// with the task.
-pub(super) async fn guarded_attempt(
-    workshop: &Workshop,
-    job: &mut Job,
-    timeout: Duration,
-) -> Attempt {
+pub(super) async fn guarded_attempt(workshop: &Workshop, job: &mut Job, ends: Instant) -> Attempt {
     let message = &job.message;
     let span = tracing::info_span!(
         "process",
@@ -70,7 +67,8 @@ pub(super) async fn guarded_attempt(
     job.traceparent = trace
         .iter()
         .find_map(|(name, value)| (name == "traceparent").then(|| value.clone()));
-    let attempt = attempt::make(&workshop.client, job, timeout, &trace).instrument(span);
+    let attempt =
+        attempt::make(&workshop.client, job, workshop.call_timeout, ends, &trace).instrument(span);
     match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
         // The panic hook has logged it.

@@ -114,34 +114,48 @@ async fn a_400_that_says_nothing_is_asked_once_more_in_the_older_protocol() {
     assert_eq!((&*attempts, calls["status-400"]), ("1", 2));
 }
 
-#[tokio::test]
-async fn a_transient_failure_is_dead_lettered_once_the_attempts_are_used_up() {
-    let expected = [
-        ("status-500", "server-error"),
-        ("status-408", "try-again"),
-        ("status-425", "try-again"),
-        ("status-429", "rate-limited"),
-        ("status-502", "server-unavailable"),
-        ("status-503", "server-unavailable"),
-        ("status-504", "server-unavailable"),
-        ("rpc-32603", "server-error"),
-        ("tool-transient", "launch-failed"),
-        ("tool-structured", "launch-failed"),
-        ("not-mcp", "invalid-answer"),
-        ("hang", "call-timeout"),
-        ("reset", "connection-lost"),
-    ];
-
-    let (letters, calls) = run("transient", &expected.map(|(script, _)| script), &[]).await;
+/// Fewer than the breaker takes for an outage of the server.
+async fn exhausted<const N: usize>(name: &str, expected: [(&str, &str); N]) {
+    let (letters, calls) = run(name, &expected.map(|(script, _)| script), &[]).await;
 
     for (script, code) in expected {
-        assert_eq!(
-            verdict(&letters[script]),
-            [code, "exhausted", "3"],
-            "{script}"
-        );
+        let verdict = verdict(&letters[script]);
+        assert_eq!(verdict, [code, "exhausted", "3"], "{script}");
         assert_eq!(calls[script], 3, "{script}");
     }
+}
+
+#[tokio::test]
+async fn a_transient_status_is_dead_lettered_once_the_attempts_are_used_up() {
+    exhausted(
+        "transient",
+        [
+            ("status-500", "server-error"),
+            ("status-408", "try-again"),
+            ("status-425", "try-again"),
+            ("status-429", "rate-limited"),
+            ("status-502", "server-unavailable"),
+            ("status-503", "server-unavailable"),
+            ("status-504", "server-unavailable"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn any_other_transient_failure_is_dead_lettered_once_the_attempts_are_used_up() {
+    exhausted(
+        "transient-other",
+        [
+            ("rpc-32603", "server-error"),
+            ("tool-transient", "launch-failed"),
+            ("tool-structured", "launch-failed"),
+            ("not-mcp", "invalid-answer"),
+            ("hang", "call-timeout"),
+            ("reset", "connection-lost"),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -163,6 +177,7 @@ async fn what_all_attempts_may_take_together_is_bounded() {
     let variables = [
         ("WORKER_MAX_ATTEMPTS", "1000"),
         ("WORKER_JOB_DEADLINE_MS", "400"),
+        ("WORKER_JOB_TIMEOUT_MS", "300"),
     ];
 
     let (letters, _) = run("deadline", &["status-500"], &variables).await;

@@ -49,7 +49,9 @@ async fn kafka_may_be_down_at_the_start_and_restart_in_the_middle() {
         done_before < all.len(),
         "the restart came too late to prove anything"
     );
-    assert_eq!(setting.dead_letters(1).await[0].text(), "poison");
+    // A stop between a dead letter and its commit brings the record again: at least once, and nothing else.
+    let letters = kafka.read_all(&dead).await;
+    assert!(!letters.is_empty() && letters.iter().all(|letter| letter.text() == "poison"));
     worker.wait_ready().await;
 }
 

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use mcp_testkit::{Kafka, Reply, StubServer};
+use tokio::sync::Semaphore;
 
 use crate::setting::{Setting, answered, ids, repeated, tool_job, wait_answered};
 use crate::worker::{SOON, Worker, WorkerBuilder};
@@ -65,6 +67,39 @@ async fn three_workers_share_partitions_by_the_new_protocol_too() {
             .without("KAFKA_PROPERTY_HEARTBEAT_INTERVAL_MS")
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_job_in_flight_is_finished_before_its_partition_moves_to_a_worker_that_joins() {
+    let setting = Setting::new(Kafka::shared().await, "join", 2).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let entrance = gate.clone();
+    let server = StubServer::start(move |_| {
+        let entrance = entrance.clone();
+        async move {
+            drop(entrance.acquire().await);
+            Reply::text("done")
+        }
+    })
+    .await;
+    let all = ids("job", 4);
+    for (number, id) in all.iter().enumerate() {
+        let record = tool_job(id, "x").key("a").partition((number % 2) as i32);
+        setting.submit(record).await;
+    }
+    let first = setting.worker(&server).start_ready().await;
+    server.wait_calls(2, SOON).await;
+
+    let second = setting.worker(&server).start().await;
+    first
+        .wait_metric("worker_rebalances_total", "revoked", |count| count > 0.0)
+        .await;
+    gate.add_permits(1);
+
+    wait_answered(&server, &all, SOON).await;
+    setting.wait_all_committed().await;
+    share(&[first, second], 1.0).await;
+    assert_eq!(repeated(&server), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -19,10 +19,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{DEMO_COMMAND, DemoJob};
+use crate::brokers;
 use crate::cli::DevOptions;
 use crate::style::{Style, Tone, say};
 
 const PARTITIONS: i32 = 4;
+/// How long a real Kafka may take to make the topics.
+const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the workers may take to join their group.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const WORKERS: [&str; 2] = ["worker-1", "worker-2"];
@@ -84,10 +87,17 @@ impl System {
                 (None, broker_vars, names)
             }
         };
-        let connection = Connection::from_vars(&vars)?;
+        let connection = brokers::connection(&vars, options.brokers.as_deref())?;
         if broker.is_none() {
             let topics = [&*names.jobs, &*names.dead_letters, &*names.results];
-            create_topics(&connection, &topics, PARTITIONS).await?;
+            let made = create_topics(&connection, &topics, PARTITIONS);
+            tokio::time::timeout(BROKER_PATIENCE, made)
+                .await
+                .unwrap_or_else(|_| {
+                    let seconds = BROKER_PATIENCE.as_secs();
+                    Err(anyhow::anyhow!("no answer within {seconds} s"))
+                })
+                .with_context(|| format!("--brokers {}", connection.brokers))?;
         }
 
         let policy = scratch.join("policy.toml");

@@ -2,6 +2,7 @@
 //! be `Sync`: all calls come from the poll thread, and none holds the lock while it waits for another thread's lock.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::metric_definitions as metric;
 /// The owned partitions, what is done of them, and the flow control over their sum.
 pub(super) struct Assignment {
     owned: Mutex<HashMap<(Arc<str>, i32), Owned>>,
-    epochs: Mutex<u64>,
+    epochs: AtomicU64,
     done: Mutex<Receiver<Done>>,
     flow: Mutex<Flow>,
 }
@@ -28,11 +29,35 @@ struct Owned {
     tracker: PartitionTracker,
 }
 
+impl Owned {
+    fn new(topic: Arc<str>, partition: i32, epoch: u64) -> Self {
+        Self {
+            ownership: Arc::new(Ownership::new(topic, partition, epoch)),
+            tracker: PartitionTracker::new(epoch),
+        }
+    }
+}
+
+/// What a received record is.
+pub(super) enum Receipt {
+    /// The next one of its partition.
+    Next(Arc<Ownership>),
+    /// One whose offset was passed before, so the first of another log. The records of the old one no longer count.
+    LogRestarted {
+        /// The new right to work on the partition.
+        ownership: Arc<Ownership>,
+        /// Records of the old log that were not finished.
+        unfinished: usize,
+    },
+    /// Of a partition that is not owned, or is being given up: it comes again elsewhere.
+    NotOwned,
+}
+
 impl Assignment {
     pub(super) fn new(done: Receiver<Done>, flow: Flow) -> Self {
         Self {
             owned: Mutex::default(),
-            epochs: Mutex::default(),
+            epochs: AtomicU64::new(1),
             done: Mutex::new(done),
             flow: Mutex::new(flow),
         }
@@ -45,15 +70,10 @@ impl Assignment {
     /// New partitions, each with a new epoch.
     pub(super) fn acquire(&self, partitions: &TopicPartitionList) {
         let mut owned = lock(&self.owned);
-        let mut epoch = lock(&self.epochs);
         for element in partitions.elements() {
-            *epoch += 1;
             let topic: Arc<str> = element.topic().into();
             let partition = element.partition();
-            let entry = Owned {
-                ownership: Arc::new(Ownership::new(topic.clone(), partition, *epoch)),
-                tracker: PartitionTracker::new(*epoch),
-            };
+            let entry = Owned::new(topic.clone(), partition, self.next_epoch());
             if let Some(old) = owned.insert((topic, partition), entry) {
                 old.ownership.lose();
             }
@@ -80,21 +100,37 @@ impl Assignment {
         unfinished
     }
 
-    /// Notes a received record; `None` if it is not to be processed: its partition is not owned or being given up, or it
-    /// was received before.
+    /// Notes a received record.
     pub(super) fn receive(
         &self,
         topic: &str,
         partition: i32,
         offset: i64,
         bytes: usize,
-    ) -> Option<Arc<Ownership>> {
+    ) -> Receipt {
         let mut owned = lock(&self.owned);
-        let entry = owned.get_mut(&(topic.into(), partition))?;
-        if entry.ownership.is_draining() || !entry.tracker.receive(offset, bytes) {
-            return None;
+        let topic: Arc<str> = topic.into();
+        let Some(entry) = owned.get_mut(&(topic.clone(), partition)) else {
+            return Receipt::NotOwned;
+        };
+        if entry.ownership.is_draining() {
+            return Receipt::NotOwned;
         }
-        Some(entry.ownership.clone())
+        if entry.tracker.receive(offset, bytes) {
+            return Receipt::Next(entry.ownership.clone());
+        }
+        let unfinished = entry.tracker.unfinished();
+        entry.ownership.lose();
+        *entry = Owned::new(topic, partition, self.next_epoch());
+        entry.tracker.receive(offset, bytes);
+        Receipt::LogRestarted {
+            ownership: entry.ownership.clone(),
+            unfinished,
+        }
+    }
+
+    fn next_epoch(&self) -> u64 {
+        self.epochs.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes in what the dispatcher has told; waits up to `wait` for the first of it.
@@ -173,8 +209,11 @@ impl Assignment {
         sum
     }
 
-    pub(super) fn owns(&self, topic: &str, partition: i32) -> bool {
-        lock(&self.owned).contains_key(&(topic.into(), partition))
+    /// How far a partition may be committed, if it is owned.
+    pub(super) fn committable(&self, topic: &str, partition: i32) -> Option<Option<i64>> {
+        let owned = lock(&self.owned);
+        let entry = owned.get(&(topic.into(), partition))?;
+        Some(entry.tracker.committable())
     }
 
     pub(super) fn count(&self) -> usize {

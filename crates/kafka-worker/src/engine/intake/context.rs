@@ -8,7 +8,7 @@ use mcp_runtime::Condition;
 use metrics::{counter, gauge};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -124,6 +124,23 @@ impl Context {
         }
     }
 
+    /// Commits an offset below the one that is committed: librdkafka sends stored offsets only upwards.
+    pub(super) fn commit_back(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) {
+        let mut offsets = TopicPartitionList::new();
+        let committed = offsets
+            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .and_then(|()| consumer.commit(&offsets, CommitMode::Sync));
+        if let Err(error) = committed {
+            tracing::error!(%error, topic, partition, offset, "the offset of the new log was not committed");
+        }
+    }
+
     /// The end of a drain: store → commit → bump the epochs. `None`: of all partitions.
     pub(super) fn give_up(
         &self,
@@ -193,10 +210,17 @@ impl ClientContext for Context {
         }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
-                // -1 is unknown: not fetched yet, or not assigned.
-                let lag = partition.consumer_lag_stored.max(partition.consumer_lag);
-                if *id >= 0 && lag >= 0 && self.assignment.owns(topic, *id) {
-                    let lag = usize::try_from(lag).unwrap_or_default();
+                if *id < 0 {
+                    continue;
+                }
+                // -1 is unknown: not fetched yet. The last stable offset is where a reader of committed records ends.
+                let end = partition.ls_offset.max(partition.lo_offset);
+                let lag = match self.assignment.committable(topic, *id) {
+                    Some(Some(committable)) if end >= 0 => end - committable,
+                    Some(_) => partition.consumer_lag_stored.max(partition.consumer_lag),
+                    None => continue,
+                };
+                if let Ok(lag) = usize::try_from(lag) {
                     gauge!(metric::LAG, "topic" => topic.clone(), "partition" => id.to_string())
                         .set(count(lag));
                 }

@@ -1,0 +1,14 @@
+//! The whole system: real Kafka, the real server and worker as processes of their own, MCP servers that we did not write,
+//! and the command line.
+
+mod binaries;
+mod command;
+mod dev;
+mod keep;
+mod kills;
+mod pair;
+mod processes;
+mod real_servers;
+mod refusals;
+mod submit;
+mod wait;
