@@ -6,7 +6,6 @@ use futures::StreamExt as _;
 use mcp_client::{McpClient, ToolCall};
 use mcp_core::{ErrorCode, Failure, IdempotencyKey, Step, job};
 use serde_json::{Map, Value, json};
-
 use tokio::time::Instant;
 
 use crate::engine::job::Job;
@@ -94,13 +93,12 @@ async fn call(
         trace,
         timeout,
     };
-    match client.call_tool(call).await {
-        Ok(answer) => Ok(match answer.structured_content() {
-            Some(structured) => structured.clone(),
-            None => answer.content().into(),
-        }),
-        Err(failure) => Err(masked(failure, step)),
-    }
+    // The client has taken the step's environment values and headers out of what the server may have repeated.
+    let answer = client.call_tool(call).await?;
+    Ok(match answer.structured_content() {
+        Some(structured) => structured.clone(),
+        None => answer.content().into(),
+    })
 }
 
 /// All answers in the order of the plan, or the worst failure with each step's outcome as its detail.
@@ -167,33 +165,6 @@ fn outcome(job: &Job, step: &Step) -> Value {
             "message": mcp_core::text::bounded(&failure.message, 200),
         }),
         None => json!({"status": "not called"}),
-    }
-}
-
-/// The failure without any environment value or header that the step carried, in case the server repeats one.
-fn masked(failure: Failure, step: &Step) -> Failure {
-    let secrets: Vec<&str> = ["env", "headers"]
-        .into_iter()
-        .filter_map(|field| step.arguments.get(field)?.as_object())
-        .flat_map(|map| map.values())
-        .filter_map(Value::as_str)
-        .filter(|value| value.len() >= 4)
-        .collect();
-    if secrets.is_empty() {
-        return failure;
-    }
-    let mask = |text: &str| {
-        secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret, "[secret]")
-        })
-    };
-    let detail = failure.detail.as_ref().map(|detail| {
-        serde_json::from_str(&mask(&detail.to_string())).unwrap_or_else(|_| json!("[secret]"))
-    });
-    Failure {
-        message: mask(&failure.message),
-        detail,
-        ..failure
     }
 }
 

@@ -53,17 +53,3 @@ fn one_tool_answers_for_itself_and_servers_by_name() {
     let server = [step("echo", "server_initialize", json!({}))];
     assert_eq!(sum_up(&server, &job).unwrap(), json!({"echo": {"n": 1}}));
 }
-
-#[test]
-fn a_secret_that_the_server_repeats_is_masked() {
-    let step = step(
-        "a",
-        "server_initialize",
-        json!({"env": {"TOKEN": "hunter2"}, "headers": {"X": "s3cret"}}),
-    );
-    let failure = Failure::new(ErrorCode::ToolFailed, "bad token hunter2")
-        .with_detail(json!({"seen": "s3cret"}));
-    let masked = masked(failure, &step);
-    assert_eq!(masked.message, "bad token [secret]");
-    assert_eq!(masked.detail, Some(json!({"seen": "[secret]"})));
-}

@@ -2,6 +2,8 @@
 
 use mcp_testkit::{Process, ProcessBuilder};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::pair::SOON;
 use crate::processes::{below, marked, wait_for, wait_for_none, wait_gone};
@@ -22,14 +24,24 @@ fn commands(printed: &[String], program: &str) -> Vec<String> {
 /// Carries out `curl -s URL -H … -d 'BODY'`: curl need not be installed for these tests.
 async fn curl(command: &str) -> Value {
     let url = command.split(' ').nth(2).unwrap();
+    let (host, path) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
     let (_, body) = command.split_once("-d '").unwrap();
-    let body = body.strip_suffix('\'').unwrap().to_owned();
-    let request = reqwest::Client::new()
-        .post(url)
-        .header("content-type", "application/json")
-        .body(body);
-    let answer = request.send().await.unwrap().error_for_status().unwrap();
-    answer.json().await.unwrap()
+    let body = body.strip_suffix('\'').unwrap();
+    let request = format!(
+        "POST /{path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    assert_eq!(head.split(' ').nth(1), Some("200"), "{answer}");
+    serde_json::from_str(body).unwrap()
 }
 
 #[tokio::test]
