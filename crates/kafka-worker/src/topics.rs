@@ -204,7 +204,9 @@ pub async fn create_topics(
         .iter()
         .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(-1)))
         .collect();
-    let options = AdminOptions::new().operation_timeout(Some(REQUEST));
+    let options = AdminOptions::new()
+        .operation_timeout(Some(REQUEST))
+        .request_timeout(Some(REQUEST));
     for result in admin
         .create_topics(&topics, &options)
         .await

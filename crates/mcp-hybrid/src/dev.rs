@@ -17,7 +17,7 @@ use self::plan::DemoJob;
 use self::system::System;
 use self::timeline::Timeline;
 use crate::cli::DevOptions;
-use crate::style::{Style, Tone, say};
+use crate::style::{Style, Tone, quiet, say};
 
 /// How long the jobs may take in all.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,15 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) async fn run(options: DevOptions) -> anyhow::Result<ExitCode> {
     let style = Style::of_stdout();
     let vars = Vars::from_env();
-    // The timeline tells the story; logs on top of it are for those who ask.
-    let logging = match vars.get("RUST_LOG") {
-        Some(_) => vars.clone(),
-        None => vars.clone().with("RUST_LOG", "off"),
-    };
-    let telemetry = Telemetry::init("mcp-hybrid", &logging)?;
+    // The timeline tells the story.
+    let telemetry = Telemetry::init("mcp-hybrid", &quiet(&vars))?;
     let stop = signals::stop_token()?;
     let scratch = tempfile::tempdir().context("a temporary directory")?;
 
+    say(style.paint(Tone::Dim, "starting broker, server and two workers"));
     let mut system = System::start(&options, &vars, telemetry.metrics(), scratch.path()).await?;
     system.introduce(style);
     let jobs = plan::jobs(scratch.path());

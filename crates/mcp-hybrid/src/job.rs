@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kafka_worker::topics::{JobProducer, TopicReader};
 use mcp_core::{JobEnvelope, JobResult, JobStatus, job};
-use mcp_runtime::Vars;
+use mcp_runtime::{Telemetry, Vars};
 use tokio::time::Instant;
 
 use crate::brokers;
 use crate::cli::SubmitOptions;
-use crate::style::say;
+use crate::style::{quiet, say};
 
 /// Largest input, in bytes: all of it is checked before anything is sent.
 const INPUT_MAX: u64 = 256 * 1024 * 1024;
@@ -24,7 +24,15 @@ const NO_RESULT: u8 = 2;
 /// Submits, prints a line for each job, and waits for results if asked.
 pub(crate) async fn submit(options: SubmitOptions) -> anyhow::Result<ExitCode> {
     let vars = Vars::from_env();
-    let connection = brokers::connection(&vars, options.brokers.as_deref())?;
+    // What is wrong is said in one line; telemetry is here for the trace, which begins with the producer.
+    let telemetry = Telemetry::init("mcp-hybrid", &quiet(&vars))?;
+    let outcome = send(options, &vars).await;
+    telemetry.shutdown();
+    outcome
+}
+
+async fn send(options: SubmitOptions, vars: &Vars) -> anyhow::Result<ExitCode> {
+    let connection = brokers::connection(vars, options.brokers.as_deref())?;
     let topic = options
         .topic
         .as_deref()

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use mcp_runtime::Vars;
+
 /// Colours, or none where standard output is no terminal or `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -41,6 +43,14 @@ impl Style {
             Tone::Bold => "1",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// The variables with the log switched off, unless someone asks for it.
+pub(crate) fn quiet(vars: &Vars) -> Vars {
+    match vars.get("RUST_LOG") {
+        Some(_) => vars.clone(),
+        None => vars.clone().with("RUST_LOG", "off"),
     }
 }
 

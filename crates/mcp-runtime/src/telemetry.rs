@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -66,11 +66,14 @@ impl Telemetry {
                 .with_span_list(false)
                 .boxed(),
         };
+        // The filter is for the log alone: spans exist whatever is logged, because trace context is passed on.
+        let lines = lines.with_filter(filter.and(filter_fn(|event| !shows_requests(event))));
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer("mcp-hybrid"))
+            .with_filter(LevelFilter::INFO);
         tracing_subscriber::registry()
-            .with(filter)
-            .with(filter_fn(|event| !shows_requests(event)))
             .with(lines)
-            .with(tracing_opentelemetry::layer().with_tracer(traces.tracer("mcp-hybrid")))
+            .with(spans)
             .try_init()
             .context("logging is started once a process")?;
         let metrics = PrometheusBuilder::new()

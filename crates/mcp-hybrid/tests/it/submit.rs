@@ -50,6 +50,9 @@ async fn a_job_given_by_type_and_payload_reaches_the_topic() {
     assert_eq!(records.len(), 3);
     assert_tells(&printed, &topic, &records);
     assert_eq!(records[0].key_text().as_deref(), Some("tenant-7"));
+    // The trace begins here.
+    let trace = records[0].header("traceparent");
+    assert!(trace.is_some_and(|trace| trace.starts_with("00-")));
     assert_eq!(
         records[0].json(),
         json!({"jobID": "mine", "jobType": "tool-call", "payload": PAYLOAD})
