@@ -31,7 +31,6 @@ pub(crate) async fn run(options: DevOptions) -> anyhow::Result<ExitCode> {
     let stop = signals::stop_token()?;
     let scratch = tempfile::tempdir().context("a temporary directory")?;
 
-    say(style.paint(Tone::Dim, "starting broker, server and two workers"));
     let mut system = System::start(&options, &vars, telemetry.metrics(), scratch.path()).await?;
     system.introduce(style);
     let jobs = plan::jobs(scratch.path());

@@ -51,7 +51,7 @@ pub enum ConfigError {
 }
 
 /// Largest configuration file, in bytes.
-const FILE_MAX: u64 = 1024 * 1024;
+pub const FILE_MAX: u64 = 1024 * 1024;
 /// Names that differ by so many letters or fewer are taken for typing errors.
 const MISSPELT: usize = 2;
 
