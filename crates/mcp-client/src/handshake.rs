@@ -136,9 +136,12 @@ fn third_party_code(code: ErrorCode) -> ErrorCode {
     match code {
         ErrorCode::CallTimeout => ErrorCode::HandshakeTimeout,
         ErrorCode::AnswerTooLarge => ErrorCode::HandshakeTooLarge,
-        ErrorCode::ServerUnreachable | ErrorCode::ConnectionLost | ErrorCode::ServerUnavailable => {
-            ErrorCode::ToolUnavailable
-        }
+        ErrorCode::ServerUnreachable
+        | ErrorCode::ConnectionLost
+        | ErrorCode::RateLimited
+        | ErrorCode::TryAgain
+        | ErrorCode::ServerError
+        | ErrorCode::ServerUnavailable => ErrorCode::ToolUnavailable,
         ErrorCode::Unauthorized
         | ErrorCode::Forbidden
         | ErrorCode::EndpointNotFound

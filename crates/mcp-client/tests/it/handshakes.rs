@@ -160,7 +160,7 @@ async fn a_failure_speaks_of_a_third_party() {
         ),
         (
             failure(|_| Reply::text(429, ""), LIMIT).await,
-            ErrorCode::RateLimited,
+            ErrorCode::ToolUnavailable,
         ),
     ];
     for (failure, code) in cases {
