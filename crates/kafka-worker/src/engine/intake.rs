@@ -18,6 +18,7 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -201,8 +202,13 @@ impl Intake {
             message: record.detach(),
             ownership,
         };
-        if self.received.try_send(received).is_err() {
-            // The channel holds more than the flow lets in, so it is closed: the dispatcher is gone.
+        // The channel holds what the flow lets in. It can be full for a moment when records of an assignment that is over
+        // still stand in it; the dispatcher takes them out without needing this thread.
+        let sent = match self.received.try_send(received) {
+            Err(TrySendError::Full(received)) => self.received.blocking_send(received).is_ok(),
+            sent => sent.is_ok(),
+        };
+        if !sent {
             self.fatal.raise("the dispatcher has ended");
         }
     }
