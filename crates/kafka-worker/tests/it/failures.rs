@@ -182,8 +182,10 @@ async fn what_all_attempts_may_take_together_is_bounded() {
 
     let (letters, _) = run("deadline", &["status-500"], &variables).await;
 
+    // The last attempt may be the one that the deadline cuts short.
     let [code, class, _] = verdict(&letters["status-500"]);
-    assert_eq!([&*code, &*class], ["server-error", "exhausted"]);
+    assert!(["server-error", "call-timeout"].contains(&&*code), "{code}");
+    assert_eq!(class, "exhausted");
 }
 
 #[tokio::test]
