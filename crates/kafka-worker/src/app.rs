@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
-use crate::engine::dispatcher::Dispatcher;
+use crate::engine::dispatcher::{Dispatcher, DispatcherLinks};
 use crate::engine::intake::{Intake, IntakeConfig, IntakeLinks};
 use crate::engine::workshop::Workshop;
 use crate::journal::{JobEvent, Journal};
@@ -81,16 +81,16 @@ impl Worker {
         let (received_to, received) = mpsc::channel(records_max + 1);
         let (done, done_from) = std::sync::mpsc::channel();
         let revoked = Arc::new(Notify::new());
-        let dispatcher = Dispatcher::new(
+        let dispatcher = Dispatcher::new(DispatcherLinks {
             workshop,
-            config.concurrency,
-            config.ordering,
+            concurrency: config.concurrency,
+            ordering: config.ordering,
             received,
             done,
-            revoked.clone(),
-            ready.register("server", "starting"),
-            holds.clone(),
-        );
+            revoked: revoked.clone(),
+            server: ready.register("server", "starting"),
+            holds: holds.clone(),
+        });
         let intake = Intake::new(
             IntakeConfig {
                 connection: &config.connection,

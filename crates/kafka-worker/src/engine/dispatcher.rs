@@ -38,16 +38,29 @@ pub struct Done {
     pub offset: i64,
 }
 
-/// Settings and signals of the dispatcher.
+/// What the dispatcher is told and whom it tells.
+pub struct DispatcherLinks {
+    /// What jobs need.
+    pub workshop: Arc<Workshop>,
+    /// Jobs in flight.
+    pub concurrency: usize,
+    /// What keeps its order.
+    pub ordering: Ordering,
+    /// From the poll thread.
+    pub received: mpsc::Receiver<Received>,
+    /// To the poll thread.
+    pub done: std::sync::mpsc::Sender<Done>,
+    /// Wakes it to drop the jobs of assignments that are being given up.
+    pub revoked: Arc<Notify>,
+    /// Whether the server answers.
+    pub server: Condition,
+    /// Reasons to take no records.
+    pub holds: Holds,
+}
+
+/// Runs jobs on permits.
 pub struct Dispatcher {
-    workshop: Arc<Workshop>,
-    concurrency: usize,
-    ordering: Ordering,
-    received: mpsc::Receiver<Received>,
-    done: std::sync::mpsc::Sender<Done>,
-    revoked: Arc<Notify>,
-    server: Condition,
-    holds: Holds,
+    links: DispatcherLinks,
     jobs: Scheduler<LaneName, Job>,
     breaker: Breaker,
     probe: Option<u64>,
@@ -65,32 +78,11 @@ enum Report {
 }
 
 impl Dispatcher {
-    /// A dispatcher that takes records from `received` and tells `done`. `revoked` wakes it to drop the jobs of
-    /// assignments that are being given up.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one end of a connection to another part"
-    )]
-    pub fn new(
-        workshop: Arc<Workshop>,
-        concurrency: usize,
-        ordering: Ordering,
-        received: mpsc::Receiver<Received>,
-        done: std::sync::mpsc::Sender<Done>,
-        revoked: Arc<Notify>,
-        server: Condition,
-        holds: Holds,
-    ) -> Self {
-        server.holds();
+    /// A dispatcher with no job and a server that counts as up.
+    pub fn new(links: DispatcherLinks) -> Self {
+        links.server.holds();
         Self {
-            workshop,
-            concurrency,
-            ordering,
-            received,
-            done,
-            revoked,
-            server,
-            holds,
+            links,
             jobs: Scheduler::default(),
             breaker: Breaker::default(),
             probe: None,
@@ -101,27 +93,27 @@ impl Dispatcher {
     /// Runs until the poll thread has closed its end and no job is under way.
     pub async fn run(mut self) {
         // Bounded by the permits: each running job reports once.
-        let (reports, mut reported) = mpsc::channel(self.concurrency);
+        let (reports, mut reported) = mpsc::channel(self.links.concurrency);
         let mut open = true;
         let mut batch = Vec::with_capacity(64);
         while open || self.jobs.running() > 0 {
             self.dispatch(&reports);
-            self.workshop.journal.gauges(
+            self.links.workshop.journal.gauges(
                 self.jobs.running(),
                 self.jobs.parked(),
                 self.breaker.is_open(),
             );
             // With no job here that could soon be the next probe, records are let in to find one.
             let hold = self.breaker.is_open() && self.has_probe(Instant::now());
-            self.holds.set(Hold::Server, hold);
+            self.links.holds.set(Hold::Server, hold);
             let wake = self.next_wake();
             tokio::select! {
                 Some(report) = reported.recv() => self.report(report, &reports),
-                count = self.received.recv_many(&mut batch, 64), if open => {
+                count = self.links.received.recv_many(&mut batch, 64), if open => {
                     open = count > 0;
                     batch.drain(..).for_each(|received| self.accept(received));
                 }
-                () = self.revoked.notified() => self.jobs.retain(|job| !job.ownership.is_draining()),
+                () = self.links.revoked.notified() => self.jobs.retain(|job| !job.ownership.is_draining()),
                 () = sleep_until(wake) => {}
             }
         }
@@ -133,12 +125,12 @@ impl Dispatcher {
         }
         self.serial += 1;
         let job = Job::new(self.serial, received.message, received.ownership);
-        self.jobs.push(job.lane(self.ordering), job);
+        self.jobs.push(job.lane(self.links.ordering), job);
     }
 
     /// Starts as many jobs as there are permits.
     fn dispatch(&mut self, reports: &mpsc::Sender<Report>) {
-        while self.jobs.running() < self.concurrency {
+        while self.jobs.running() < self.links.concurrency {
             let now = Instant::now();
             let probe = match self.breaker.admission(now) {
                 Admission::Open => false,
@@ -173,7 +165,7 @@ impl Dispatcher {
         probe: bool,
         reports: mpsc::Sender<Report>,
     ) {
-        let workshop = self.workshop.clone();
+        let workshop = self.links.workshop.clone();
         let outage = self.breaker.outage(now);
         job.started.get_or_insert_with(|| Started {
             at: now,
@@ -254,11 +246,11 @@ impl Dispatcher {
         }
         self.probe_ended(&job, attempt.called);
         let failure = match attempt.result {
-            Ok(result) if self.workshop.outbox.has_results() => {
+            Ok(result) if self.links.workshop.outbox.has_results() => {
                 return self.settle(lane, job, Outcome::Success(result), reports);
             }
             Ok(_) => {
-                self.workshop.journal.succeeded(&job);
+                self.links.workshop.journal.succeeded(&job);
                 return self.settled(lane, job);
             }
             Err(failure) => failure,
@@ -268,7 +260,7 @@ impl Dispatcher {
             age: job.age(now, self.breaker.outage(now)),
             breaker_open: self.breaker.is_open(),
         };
-        let workshop = &self.workshop;
+        let workshop = &self.links.workshop;
         match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
             Disposition::Retry(delay) => {
                 workshop.journal.retrying(&job, &failure, delay);
@@ -297,7 +289,7 @@ impl Dispatcher {
 
     /// Makes the outcome durable; the job keeps its permit meanwhile.
     fn settle(&self, lane: LaneId, job: Job, outcome: Outcome, reports: &mpsc::Sender<Report>) {
-        let workshop = self.workshop.clone();
+        let workshop = self.links.workshop.clone();
         let reports = reports.clone();
         tokio::spawn(async move {
             let owner = job.ownership.clone();
@@ -316,7 +308,7 @@ impl Dispatcher {
     fn settled(&mut self, lane: LaneId, job: Job) {
         let offset = job.message.offset();
         // Told before it is counted out: when the poll thread sees nobody in flight, all that is done has been told.
-        let _ = self.done.send(Done {
+        let _ = self.links.done.send(Done {
             ownership: job.ownership.clone(),
             offset,
         });
@@ -339,13 +331,14 @@ impl Dispatcher {
             last,
             "the MCP server counts as down: intake is held until a probe succeeds"
         );
-        self.server
+        self.links
+            .server
             .fails(format!("the MCP server counts as down; last: {last}"));
     }
 
     fn server_back(&self) {
         tracing::info!("the MCP server answers again");
-        self.server.holds();
+        self.links.server.holds();
     }
 
     /// Whether a job runs, or could run within the longest time between two probes.
@@ -360,14 +353,16 @@ impl Dispatcher {
 
     fn too_early(&self, job: &Job) -> Option<Duration> {
         let not_before = job.envelope.as_ref().ok()?.not_before?;
-        let wait = (not_before - self.workshop.clock.now()).to_std().ok()?;
+        let wait = (not_before - self.links.workshop.clock.now())
+            .to_std()
+            .ok()?;
         // Looked at again at least once an hour, so that a clock that was set has its effect.
         (!wait.is_zero()).then_some(wait.min(Duration::from_secs(3_600)))
     }
 
     /// When there is something to do without a record or report coming in.
     fn next_wake(&self) -> Option<Instant> {
-        if self.jobs.running() >= self.concurrency {
+        if self.jobs.running() >= self.links.concurrency {
             return None;
         }
         match self.breaker.admission(Instant::now()) {
