@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, waitpid};
 use tokio::time::Instant;
 
-use super::tree;
+use super::tree::{self, Entry};
 
 /// The launchers that run now. Process-wide because being a subreaper is.
 static LAUNCHERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -66,23 +66,60 @@ pub(crate) async fn sweep(deadline: Instant) {
     }
 }
 
-/// Children of this process that came from a launcher that is gone, with all below them. A launcher leads a session of
-/// its own and no process can join a session, so what has our session was started by other parts of this program.
 fn orphans() -> Vec<Pid> {
+    // Locked before the look at the processes, so that each launcher in it is known.
     let launchers = LAUNCHERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let processes = tree::processes();
-    let Ok(session) = getsid(None) else {
+    orphans_of(getpid(), &tree::processes(), &launchers)
+}
+
+/// Children of `own` that came from a launcher that is gone, with all below them. A launcher leads a session of its
+/// own and no process can join a session, so what has our session was started by other parts of this program. The
+/// session is read from `/proc` and not from `getsid`: it is 0 where it was opened outside of this PID namespace.
+fn orphans_of(own: Pid, processes: &[Entry], launchers: &BTreeSet<i32>) -> Vec<Pid> {
+    let Some(session) = processes.iter().find(|entry| entry.pid == own) else {
         return Vec::new();
     };
-    let own = getpid().as_raw_pid();
+    let session = session.session;
     let mut found = Vec::new();
-    for entry in &processes {
-        let ours = entry.session == session.as_raw_pid();
+    for entry in processes {
+        let ours = entry.session == session;
         let known = launchers.contains(&entry.pid.as_raw_pid());
-        if entry.parent == own && !ours && !known {
+        if entry.parent == own.as_raw_pid() && !ours && !known {
             found.push(entry.pid);
-            found.extend(tree::descendants(&processes, entry.pid));
+            found.extend(tree::descendants(processes, entry.pid));
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rustix::process::Pid;
+
+    use super::orphans_of;
+    use crate::process::tree::Entry;
+
+    #[test]
+    fn what_came_from_a_lost_launcher_is_told_from_our_own() {
+        let entry = |pid, parent, session| Entry {
+            pid: Pid::from_raw(pid).unwrap(),
+            parent,
+            session,
+        };
+        // As in a container where another process than the first one runs this: our session has no number.
+        let processes = [
+            entry(7, 0, 0),
+            entry(8, 7, 0),
+            entry(20, 7, 20),
+            entry(30, 7, 29),
+            entry(31, 30, 31),
+            entry(40, 1, 40),
+        ];
+        let own = Pid::from_raw(7).unwrap();
+        let found = orphans_of(own, &processes, &BTreeSet::from([20]));
+        let found: Vec<_> = found.iter().map(|pid| pid.as_raw_pid()).collect();
+        assert_eq!(found, [30, 31]);
+    }
 }
