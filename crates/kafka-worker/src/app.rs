@@ -6,18 +6,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use mcp_client::McpClient;
 use mcp_core::Clock;
-use mcp_runtime::Conditions;
-use tokio::sync::{Notify, mpsc};
+use mcp_runtime::{Conditions, trace_context};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
 use crate::engine::dispatcher::{Dispatcher, DispatcherLinks};
 use crate::engine::intake::{Intake, IntakeConfig, IntakeLinks};
+use crate::engine::observer::{Board, Observer};
 use crate::engine::workshop::Workshop;
 use crate::journal::{JobEvent, Journal};
 use crate::metric_definitions;
 use crate::outbox::Outbox;
-use crate::signals::{Fatal, Holds};
+use crate::signals::{Fatal, Holds, Pulse, Sorting};
 
 /// What closing may take on top of the drain: the last commit, leaving the group.
 const CLOSE: Duration = Duration::from_secs(4);
@@ -29,6 +30,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Worker {
     intake: Intake,
     dispatcher: Dispatcher,
+    observer: Observer,
     fatal: Fatal,
     stop: CancellationToken,
     drain: Duration,
@@ -36,12 +38,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Wires a worker. It connects when it runs. `listener` is told what happens to jobs.
+    /// Wires a worker. It connects when it runs. `live` and `ready` tell how it is; `listener` is told what happens to
+    /// jobs.
     ///
     /// # Errors
     /// A setting that a client library refuses.
     pub fn new(
         config: WorkerConfig,
+        live: &Conditions,
         ready: &Conditions,
         stop: CancellationToken,
         listener: Option<mpsc::Sender<JobEvent>>,
@@ -63,9 +67,11 @@ impl Worker {
             .concurrency(config.concurrency)
             // Below the time for a call, so that a host that does not answer shows as unreachable.
             .connect_timeout(CONNECT.min(config.call_timeout / 2))
+            .propagation(trace_context::inject)
             .tool_error_default_retry(config.retry_tool_errors)
             .build()
             .context("the HTTP client")?;
+        let pulse = Pulse::default();
         let workshop = Arc::new(Workshop {
             client,
             outbox,
@@ -75,22 +81,39 @@ impl Worker {
             deadline: config.deadline,
             group: config.group.clone(),
             clock: Clock::System,
+            pulse: pulse.clone(),
         });
-        // Enough for every permit and a queue behind it, so that no permit waits for a fetch.
-        let records_max = (config.concurrency * 8).clamp(512, 16_384);
-        let (received_to, received) = mpsc::channel(records_max + 1);
+        // Enough for every permit and a queue behind it, so that no permit waits for the poll thread.
+        let records_max = (config.concurrency * 2).clamp(512, 16_384);
+        let (received_to, received) = mpsc::channel(16);
         let (done, done_from) = std::sync::mpsc::channel();
-        let revoked = Arc::new(Notify::new());
+        let sorting = Sorting::default();
         let dispatcher = Dispatcher::new(DispatcherLinks {
             workshop,
             concurrency: config.concurrency,
             ordering: config.ordering,
             received,
             done,
-            revoked: revoked.clone(),
+            sorting: sorting.clone(),
+            drain: config.drain,
+            dead_letters_per_minute: config.dead_letters_per_minute,
             server: ready.register("server", "starting"),
+            budget: ready.register("budget", "starting"),
             holds: holds.clone(),
         });
+        let board = Board::default();
+        let observer = Observer::new(
+            &config.connection,
+            &config.client_id,
+            &config.group,
+            config.stall,
+            board.clone(),
+            holds.clone(),
+            (
+                live.register("progress", "starting"),
+                ready.register("progress", "starting"),
+            ),
+        )?;
         let intake = Intake::new(
             IntakeConfig {
                 connection: &config.connection,
@@ -98,14 +121,18 @@ impl Worker {
                 group: &config.group,
                 topics: &config.topics,
                 records_max,
+                waiting_max: config.waiting_max,
                 drain: config.drain,
             },
             IntakeLinks {
                 received: received_to,
                 done: done_from,
-                revoked,
+                sorting,
+                pulse,
                 joined: ready.register("group", "the consumer group is not joined yet"),
                 broker: ready.register("broker", "starting"),
+                records: ready.register("records", "starting"),
+                board,
                 holds,
                 fatal: fatal.clone(),
                 stop: stop.clone(),
@@ -114,6 +141,7 @@ impl Worker {
         Ok(Self {
             intake,
             dispatcher,
+            observer,
             fatal,
             stop,
             drain: config.drain,
@@ -137,6 +165,10 @@ impl Worker {
                 intake.run();
                 let _ = ended.send(());
             })?;
+        let (observer, stop) = (self.observer, self.stop.clone());
+        std::thread::Builder::new()
+            .name("kafka-observer".into())
+            .spawn(move || observer.run(&stop))?;
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = self.fatal.raised() => {}

@@ -46,22 +46,24 @@ pub async fn make(
     };
     let id = job.id().unwrap_or_default().to_owned();
     let topic = job.ownership.topic.clone();
-    let mut due = Vec::with_capacity(plan.len());
-    for step in &plan {
-        if !matches!(job.steps.get(&step.id), Some(Ok(_))) {
-            let key = IdempotencyKey::new(&topic, &id, &step.id);
-            due.push(async move {
-                (
-                    step.id.clone(),
-                    call(client, step, &key, timeout.min(left(ends)), trace).await,
-                )
-            });
+    let due: Vec<&Step> = plan
+        .iter()
+        .filter(|step| !matches!(job.steps.get(&step.id), Some(Ok(_))))
+        .collect();
+    let call_step = async |step: &Step| {
+        let key = IdempotencyKey::new(&topic, &id, &step.id);
+        let answer = call(client, step, &key, timeout.min(left(ends)), trace).await;
+        job.ownership.progressed();
+        (step.id.clone(), answer)
+    };
+    let answers: Vec<_> = match due[..] {
+        [only] => vec![call_step(only).await],
+        // Boxed: few jobs need it, and all of them would carry its size.
+        _ => {
+            let calls = futures::stream::iter(due).map(call_step);
+            Box::pin(calls.buffer_unordered(CALLS_AT_ONCE).collect()).await
         }
-    }
-    let answers: Vec<_> = futures::stream::iter(due)
-        .buffer_unordered(CALLS_AT_ONCE)
-        .collect()
-        .await;
+    };
     job.steps.extend(answers);
     Attempt {
         result: sum_up(&plan, job),
@@ -102,7 +104,7 @@ async fn call(
 }
 
 /// All answers in the order of the plan, or the worst failure with each step's outcome as its detail.
-fn sum_up(plan: &[Step], job: &Job) -> Result<Value, Failure> {
+fn sum_up(plan: &[Step], job: &mut Job) -> Result<Value, Failure> {
     let worst = plan
         .iter()
         .filter_map(|step| job.steps.get(&step.id)?.as_ref().err())
@@ -116,8 +118,9 @@ fn sum_up(plan: &[Step], job: &Job) -> Result<Value, Failure> {
     let Some(worst) = worst else {
         if let [only] = plan
             && only.id == only.tool
+            && let Some(Ok(answer)) = job.steps.swap_remove(&only.id)
         {
-            return Ok(answer(job, only));
+            return Ok(answer);
         }
         let all: Map<_, _> = plan
             .iter()

@@ -1,33 +1,44 @@
 //! The circuit breaker over the MCP server, as a pure state machine.
 //!
-//! It opens when several jobs in a row failed in a way that speaks against the server ([`Blame`]): then intake pauses,
-//! no attempt is spent and nothing is dead-lettered. After a wait one job is let through as a probe; its outcome closes
-//! the breaker or doubles the wait. A single job that fails over and over never opens it, because a job can be its own
-//! trouble; only a call that did not reach the server counts each time.
+//! It opens when calls failed in a way that speaks against the server ([`Blame`]): several in a row, or too many of the
+//! last ones. Then intake pauses, no attempt is spent and nothing is dead-lettered. After a wait the server is asked for
+//! its `/ready`; unless it says no, one job is let through as a *trial*, whose outcome closes the breaker or doubles the
+//! wait. A single job that fails over and over never opens it, because a job can be its own trouble; only a call that
+//! did not reach the server counts each time.
 
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use mcp_core::Blame;
+use mcp_core::{Blame, ErrorCode};
 use tokio::time::Instant;
 
-/// Jobs in a row that open the breaker.
-const THRESHOLD: usize = 10;
+/// Jobs in a row that open the breaker; also the least number of jobs among the failures of the window.
+const JOBS: usize = 10;
+/// Refusals (401, 403, 404) of different jobs in a row that open it: they are dead-lettered at once, so fewer must do.
+const REFUSED: usize = 5;
 /// Calls in a row that did not reach the server and open the breaker.
-const UNREACHABLE_THRESHOLD: usize = 3;
+const UNREACHABLE: usize = 3;
+/// The last calls over which the failure ratio is taken.
+const WINDOW: usize = 64;
+/// The least number of them.
+const WINDOW_MIN: usize = 20;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// Longest time between two probes.
+/// Longest time between two trials.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Closed, open, or half-open with one probe under way.
+/// Closed, open, or half-open with one trial under way.
 #[derive(Debug)]
 pub struct Breaker {
     state: State,
-    /// The jobs of the present run of failures, without repetitions.
-    suspects: Vec<u64>,
+    /// The jobs of the present run of failures, each with its first one.
+    suspects: Vec<(u64, ErrorCode)>,
     unreachable: usize,
-    /// Whether calls did not arrive when it opened or was last probed.
+    /// The last calls: the job of each that failed.
+    window: VecDeque<Option<u64>>,
+    /// Whether calls did not arrive when it opened or was last tried.
     was_unreachable: bool,
     open_since: Option<Instant>,
+    last_opened: Option<Instant>,
     /// How long it was open before that.
     past_outage: Duration,
 }
@@ -35,8 +46,22 @@ pub struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    Open { until: Instant, wait: Duration },
-    Probing { wait: Duration },
+    Open {
+        until: Instant,
+        wait: Duration,
+    },
+    Asking {
+        wait: Duration,
+    },
+    HalfOpen {
+        wait: Duration,
+        vouched: bool,
+    },
+    Trying {
+        wait: Duration,
+        vouched: bool,
+        job: u64,
+    },
 }
 
 /// Whether a job may be started.
@@ -44,12 +69,25 @@ enum State {
 pub enum Admission {
     /// Yes.
     Open,
-    /// Yes, this one, as the probe.
-    Probe,
+    /// Not before the server was asked whether it is ready: do that now.
+    Ask,
+    /// Yes, this one, as the trial.
+    Trial,
     /// Not before that time.
     NotBefore(Instant),
-    /// Not before the probe that is under way has ended.
-    AfterProbe,
+    /// Not before the question or the trial that is under way has ended.
+    Wait,
+}
+
+/// What the server said when it was asked whether it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes.
+    Ready,
+    /// No, or it could not be asked.
+    NotReady,
+    /// It knows no such question.
+    Unknown,
 }
 
 /// A change of state that the outcome brought about.
@@ -67,8 +105,10 @@ impl Default for Breaker {
             state: State::Closed,
             suspects: Vec::new(),
             unreachable: 0,
+            window: VecDeque::with_capacity(WINDOW),
             was_unreachable: false,
             open_since: None,
+            last_opened: None,
             past_outage: Duration::ZERO,
         }
     }
@@ -79,62 +119,131 @@ impl Breaker {
     pub fn admission(&self, now: Instant) -> Admission {
         match self.state {
             State::Closed => Admission::Open,
-            State::Open { until, .. } if now >= until => Admission::Probe,
+            State::Open { until, .. } if now >= until => Admission::Ask,
             State::Open { until, .. } => Admission::NotBefore(until),
-            State::Probing { .. } => Admission::AfterProbe,
+            State::HalfOpen { .. } => Admission::Trial,
+            State::Asking { .. } | State::Trying { .. } => Admission::Wait,
         }
     }
 
-    /// The probe is started.
-    pub fn probe_started(&mut self) {
+    /// The server is being asked.
+    pub fn asked(&mut self) {
         if let State::Open { wait, .. } = self.state {
-            self.state = State::Probing { wait };
+            self.state = State::Asking { wait };
         }
     }
 
-    /// The probe ended without an outcome: its partition was lost, or it was not sent at all.
-    pub fn probe_abandoned(&mut self, now: Instant) {
-        if let State::Probing { wait } = self.state {
-            self.state = State::Open { until: now, wait };
+    /// The server has answered.
+    pub fn answered(&mut self, now: Instant, answer: Answer) {
+        if let State::Asking { wait } = self.state {
+            match answer {
+                Answer::Ready | Answer::Unknown => {
+                    let vouched = answer == Answer::Ready;
+                    self.state = State::HalfOpen { wait, vouched };
+                }
+                Answer::NotReady => self.open(now, wait * 2),
+            }
         }
+    }
+
+    /// The server said that it is not ready although the breaker is closed.
+    pub fn not_ready(&mut self, now: Instant) -> Option<Transition> {
+        let news = self.state == State::Closed;
+        if news {
+            self.was_unreachable = false;
+            self.open(now, FIRST_WAIT);
+        }
+        news.then_some(Transition::Opened)
+    }
+
+    /// The job was refused with that code, and there was time for others to be. If others were, in the same way, and no
+    /// call went well in between, everybody is.
+    pub fn refuses_everybody(
+        &mut self,
+        now: Instant,
+        job: u64,
+        code: ErrorCode,
+    ) -> Option<Transition> {
+        let everybody = self.state == State::Closed
+            && self
+                .suspects
+                .iter()
+                .any(|(other, refusal)| *other != job && *refusal == code);
+        if everybody {
+            self.was_unreachable = false;
+            self.open(now, FIRST_WAIT);
+        }
+        everybody.then_some(Transition::Opened)
+    }
+
+    /// The job is started as the trial.
+    pub fn trial_started(&mut self, job: u64) {
+        if let State::HalfOpen { wait, vouched } = self.state {
+            self.state = State::Trying { wait, vouched, job };
+        }
+    }
+
+    /// The job ended without an outcome: its partition was lost, or it was not sent at all. If it was the trial,
+    /// another one is.
+    pub fn abandoned(&mut self, job: u64) {
+        if let State::Trying {
+            wait,
+            vouched,
+            job: trial,
+        } = self.state
+            && trial == job
+        {
+            self.state = State::HalfOpen { wait, vouched };
+        }
+    }
+
+    /// Whether the job is the trial of a server that said it was ready. Its failure is its own then, as far as another
+    /// attempt could cure it: otherwise jobs that are their own trouble could keep a healthy server from all others.
+    pub fn vouches(&self, job: u64) -> bool {
+        matches!(self.state, State::Trying { vouched: true, job: trial, .. } if trial == job)
     }
 
     /// Notes the outcome of one attempt of the job `job`: `None` is success.
-    pub fn outcome(&mut self, now: Instant, job: u64, blame: Option<Blame>) -> Option<Transition> {
-        match blame {
-            None | Some(Blame::Job) => {
-                self.suspects.clear();
-                self.unreachable = 0;
-                self.close(now)
-            }
-            Some(blame @ (Blame::Server | Blame::Suspect)) => {
-                if blame == Blame::Server {
-                    self.unreachable += 1;
-                } else if !self.suspects.contains(&job) {
-                    self.suspects.push(job);
+    pub fn outcome(
+        &mut self,
+        now: Instant,
+        job: u64,
+        failure: Option<ErrorCode>,
+    ) -> Option<Transition> {
+        let failed = failure.filter(|code| match code.blame() {
+            Blame::Job => false,
+            Blame::Server | Blame::Suspect => true,
+        });
+        match self.state {
+            State::Closed => {
+                let opens = match failed {
+                    Some(code) => self.failed(job, code),
+                    None => self.succeeded(),
+                };
+                if opens {
+                    self.was_unreachable = is_unreachable(failed);
+                    self.open(now, FIRST_WAIT);
                 }
-                match self.state {
-                    State::Closed => {
-                        let trips = self.unreachable >= UNREACHABLE_THRESHOLD
-                            || self.suspects.len() >= THRESHOLD;
-                        if trips {
-                            self.open(now, FIRST_WAIT, blame);
-                        }
-                        trips.then_some(Transition::Opened)
-                    }
-                    // The calls arrive again, which is what it was open for. This job may be its own trouble, and
-                    // must not keep the others waiting.
-                    State::Probing { .. } if self.was_unreachable && blame == Blame::Suspect => {
-                        self.close(now)
-                    }
-                    State::Probing { wait } => {
-                        self.open(now, (wait * 2).min(LONGEST_WAIT), blame);
-                        None
-                    }
-                    // A straggler that was started before: says nothing new.
-                    State::Open { .. } => None,
-                }
+                opens.then_some(Transition::Opened)
             }
+            State::Trying {
+                wait, job: trial, ..
+            } if trial == job => match failed {
+                None => self.close(now),
+                // The calls arrive again, which is what it was open for. This job may be its own trouble, and must not
+                // keep the others waiting.
+                Some(_) if self.was_unreachable && !is_unreachable(failed) => self.close(now),
+                Some(_) => {
+                    self.was_unreachable = is_unreachable(failed);
+                    self.open(now, wait * 2);
+                    None
+                }
+            },
+            // A straggler that was started before: says nothing new.
+            State::Open { .. }
+            | State::Asking { .. }
+            | State::HalfOpen { .. }
+            | State::Trying { .. } => None,
         }
     }
 
@@ -143,133 +252,77 @@ impl Breaker {
         self.state != State::Closed
     }
 
+    /// Whether it opened at that time or later, even if it has closed again.
+    pub fn opened_since(&self, at: Instant) -> bool {
+        self.last_opened.is_some_and(|opened| opened >= at)
+    }
+
     /// How long it has been open in all.
     pub fn outage(&self, now: Instant) -> Duration {
         self.past_outage + self.open_since.map_or(Duration::ZERO, |since| now - since)
     }
 
+    fn succeeded(&mut self) -> bool {
+        self.suspects.clear();
+        self.unreachable = 0;
+        self.note(None);
+        false
+    }
+
+    /// Notes a failure; whether it is one too many.
+    fn failed(&mut self, job: u64, code: ErrorCode) -> bool {
+        if code.blame() == Blame::Server {
+            self.unreachable += 1;
+        } else if !self.suspects.iter().any(|(known, _)| *known == job) {
+            self.suspects.push((job, code));
+        }
+        self.note(Some(job));
+        let refused = |(_, code): &&(u64, ErrorCode)| !code.is_retryable();
+        self.unreachable >= UNREACHABLE
+            || self.suspects.iter().filter(refused).count() >= REFUSED
+            || self.suspects.len() >= JOBS
+            || self.ratio_is_reached()
+    }
+
+    fn note(&mut self, failed: Option<u64>) {
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(failed);
+    }
+
+    fn ratio_is_reached(&self) -> bool {
+        let failed = self.window.iter().flatten().count();
+        self.window.len() >= WINDOW_MIN
+            && failed * 2 >= self.window.len()
+            && self.window.iter().flatten().collect::<HashSet<_>>().len() >= JOBS
+    }
+
     fn close(&mut self, now: Instant) -> Option<Transition> {
         self.past_outage = self.outage(now);
         self.open_since = None;
-        self.unreachable = 0;
-        let was_open = self.is_open();
         self.state = State::Closed;
-        was_open.then_some(Transition::Closed)
+        Some(Transition::Closed)
     }
 
-    fn open(&mut self, now: Instant, wait: Duration, blame: Blame) {
+    fn open(&mut self, now: Instant, wait: Duration) {
+        let wait = wait.min(LONGEST_WAIT);
         self.state = State::Open {
             until: now + wait,
             wait,
         };
         self.suspects.clear();
         self.unreachable = 0;
-        self.was_unreachable = blame == Blame::Server;
-        self.open_since.get_or_insert(now);
+        self.window.clear();
+        if self.open_since.is_none() {
+            (self.open_since, self.last_opened) = (Some(now), Some(now));
+        }
     }
+}
+
+fn is_unreachable(failure: Option<ErrorCode>) -> bool {
+    failure.is_some_and(|code| code.blame() == Blame::Server)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
-        for job in 0..3 {
-            breaker.outcome(now, job, Some(Blame::Server));
-        }
-        assert!(breaker.is_open());
-        breaker
-    }
-
-    #[test]
-    fn calls_that_do_not_arrive_open_it_even_for_one_job() {
-        let now = Instant::now();
-        let mut breaker = Breaker::default();
-        assert_eq!(breaker.outcome(now, 1, Some(Blame::Server)), None);
-        assert_eq!(breaker.outcome(now, 1, Some(Blame::Server)), None);
-        assert_eq!(
-            breaker.outcome(now, 1, Some(Blame::Server)),
-            Some(Transition::Opened)
-        );
-        assert_eq!(
-            breaker.admission(now),
-            Admission::NotBefore(now + FIRST_WAIT)
-        );
-    }
-
-    #[test]
-    fn one_job_that_fails_over_and_over_does_not_open_it() {
-        let now = Instant::now();
-        let mut breaker = Breaker::default();
-        for _ in 0..100 {
-            assert_eq!(breaker.outcome(now, 7, Some(Blame::Suspect)), None);
-        }
-    }
-
-    #[test]
-    fn many_jobs_that_fail_in_a_row_open_it_and_an_answer_in_between_does_not() {
-        let now = Instant::now();
-        let mut breaker = Breaker::default();
-        for job in 0..9 {
-            assert_eq!(breaker.outcome(now, job, Some(Blame::Suspect)), None);
-        }
-        assert_eq!(breaker.outcome(now, 9, Some(Blame::Job)), None);
-        for job in 0..9 {
-            assert_eq!(breaker.outcome(now, job, Some(Blame::Suspect)), None);
-        }
-        assert_eq!(
-            breaker.outcome(now, 9, Some(Blame::Suspect)),
-            Some(Transition::Opened)
-        );
-    }
-
-    #[test]
-    fn one_probe_at_a_time_closes_it_or_doubles_the_wait() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        let later = now + FIRST_WAIT;
-        assert_eq!(breaker.admission(later), Admission::Probe);
-        breaker.probe_started();
-        assert_eq!(breaker.admission(later), Admission::AfterProbe);
-        breaker.outcome(later, 1, Some(Blame::Server));
-        assert_eq!(
-            breaker.admission(later),
-            Admission::NotBefore(later + FIRST_WAIT * 2)
-        );
-        breaker.probe_started();
-        assert_eq!(breaker.outcome(later, 1, None), Some(Transition::Closed));
-        assert_eq!(breaker.admission(later), Admission::Open);
-    }
-
-    #[test]
-    fn a_probe_that_arrives_closes_it_whatever_becomes_of_its_job() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        breaker.probe_started();
-        let outcome = breaker.outcome(now, 1, Some(Blame::Suspect));
-        assert_eq!(outcome, Some(Transition::Closed));
-    }
-
-    #[test]
-    fn the_outage_is_the_time_in_which_it_was_open() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        let second = Duration::from_secs(1);
-        assert_eq!(breaker.outage(now + second), second);
-        breaker.probe_started();
-        breaker.outcome(now + second, 1, Some(Blame::Server));
-        breaker.probe_started();
-        breaker.outcome(now + 2 * second, 1, None);
-        assert_eq!(breaker.outage(now + 9 * second), 2 * second);
-    }
-
-    #[test]
-    fn an_abandoned_probe_lets_the_next_one_through() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        breaker.probe_started();
-        breaker.probe_abandoned(now);
-        assert_eq!(breaker.admission(now), Admission::Probe);
-    }
-}
+mod tests;

@@ -39,6 +39,13 @@ pub struct WorkerConfig {
     pub deadline: Duration,
     /// `WORKER_DRAIN_MS` (25000).
     pub drain: Duration,
+    /// `WORKER_DLQ_PER_MINUTE` (1000): dead letters before intake pauses; 0 is no limit.
+    pub dead_letters_per_minute: u32,
+    /// `WORKER_WAITING_MAX` (16384): jobs that may wait here for a retry, for their time, or behind another job.
+    pub waiting_max: usize,
+    /// `WORKER_STALL_MS` (300000, or a minute above `WORKER_JOB_TIMEOUT_MS` if that is more): how long a partition with
+    /// lag may stand still before the worker counts as unhealthy.
+    pub stall: Duration,
     /// `WORKER_TOOL_ERROR` (`dead-letter` or `retry`): a tool error that does not say whether to retry.
     pub retry_tool_errors: bool,
     /// `ADMIN_PORT` (9090).
@@ -71,6 +78,9 @@ const KNOWN: &[&str] = &[
     "WORKER_JOB_TIMEOUT_MS",
     "WORKER_JOB_DEADLINE_MS",
     "WORKER_DRAIN_MS",
+    "WORKER_DLQ_PER_MINUTE",
+    "WORKER_WAITING_MAX",
+    "WORKER_STALL_MS",
     "WORKER_TOOL_ERROR",
 ];
 
@@ -123,6 +133,16 @@ impl WorkerConfig {
         }
         let call_timeout = vars.millis("WORKER_JOB_TIMEOUT_MS", 60_000, 1, 86_400_000)?;
         let deadline = vars.millis("WORKER_JOB_DEADLINE_MS", 900_000, 1, 604_800_000)?;
+        let stall_default = (call_timeout + Duration::from_secs(60)).max(Duration::from_secs(300));
+        let stall_default = u64::try_from(stall_default.as_millis()).unwrap_or(u64::MAX);
+        let stall = vars.millis("WORKER_STALL_MS", stall_default, 1, 172_800_000)?;
+        if stall <= call_timeout {
+            return Err(invalid(
+                "WORKER_STALL_MS",
+                &stall.as_millis().to_string(),
+                "more than WORKER_JOB_TIMEOUT_MS: one call may take that long",
+            ));
+        }
         let client_id = connection
             .properties
             .get("client.id")
@@ -146,6 +166,9 @@ impl WorkerConfig {
             call_timeout,
             deadline,
             drain: vars.millis("WORKER_DRAIN_MS", 25_000, 0, 3_600_000)?,
+            dead_letters_per_minute: vars.number("WORKER_DLQ_PER_MINUTE", 1_000, 0, 1_000_000)?,
+            waiting_max: vars.number("WORKER_WAITING_MAX", 16_384, 1, 1_000_000)?,
+            stall,
             retry_tool_errors: vars.choice(
                 "WORKER_TOOL_ERROR",
                 false,

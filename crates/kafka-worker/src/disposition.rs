@@ -13,6 +13,8 @@ pub struct Attempted {
     pub age: Duration,
     /// Whether the server counts as down.
     pub breaker_open: bool,
+    /// Whether the server said that it is ready before this attempt, see [`crate::breaker::Breaker::vouches`].
+    pub vouched: bool,
 }
 
 /// What to do with the job.
@@ -24,10 +26,19 @@ pub enum Disposition {
     Hold(Duration),
     /// Put it into the dead-letter topic, with that class.
     DeadLetter(Class),
+    /// The same with [`Class::Permanent`], after that time and unless the breaker has opened meanwhile: a refusal that
+    /// everybody gets is not the job's.
+    DeadLetterIfAlone(Duration),
+    /// The same with [`Class::Exhausted`], unless the server says that it is not ready: then its failures were not the
+    /// job's, and it is held.
+    DeadLetterIfReady,
 }
 
+/// How long a refused job waits for others to be refused.
+const DOUBT: Duration = Duration::from_secs(1);
+
 /// How long a held job waits before it asks the breaker again.
-const HOLD: Duration = Duration::from_millis(100);
+pub const HOLD: Duration = Duration::from_millis(100);
 
 /// Decides by the failure's class, the attempts and the time used up, and the state of the server.
 pub fn decide(
@@ -38,6 +49,9 @@ pub fn decide(
 ) -> Disposition {
     let blames_server = match failure.code.blame() {
         Blame::Server => true,
+        // A server that says it is well, and is asked by one job at a time: the failure is this job's, if it is one
+        // that another attempt could cure. A refusal (401, 403, 404) is not, and says nothing of being ready.
+        Blame::Suspect if attempted.vouched && failure.code.is_retryable() => false,
         Blame::Suspect => attempted.breaker_open,
         Blame::Job => false,
     };
@@ -45,12 +59,19 @@ pub fn decide(
         return Disposition::Hold(HOLD);
     }
     match failure.class() {
+        Class::Permanent if failure.code.blame() == Blame::Suspect => {
+            Disposition::DeadLetterIfAlone(DOUBT)
+        }
         class @ (Class::Permanent | Class::Exhausted | Class::Fatal) => {
             Disposition::DeadLetter(class)
         }
         Class::Transient => {
             let delay = policy.delay(attempted.attempts, failure.retry_after);
-            if !policy.allows_another(attempted.attempts) || attempted.age + delay >= deadline {
+            let used_up =
+                !policy.allows_another(attempted.attempts) || attempted.age + delay >= deadline;
+            if used_up && failure.code.blame() == Blame::Suspect && !attempted.vouched {
+                Disposition::DeadLetterIfReady
+            } else if used_up {
                 Disposition::DeadLetter(Class::Exhausted)
             } else {
                 Disposition::Retry(delay)
@@ -71,6 +92,7 @@ mod tests {
             attempts,
             age: Duration::from_secs(age_s),
             breaker_open,
+            vouched: false,
         };
         decide(
             &Failure::new(code, "x"),
@@ -87,6 +109,9 @@ mod tests {
             match (code.blame(), code.class()) {
                 (Blame::Server, _) => assert!(matches!(disposition, Disposition::Hold(_))),
                 (_, Class::Transient) => assert!(matches!(disposition, Disposition::Retry(_))),
+                (Blame::Suspect, _) => {
+                    assert_eq!(disposition, Disposition::DeadLetterIfAlone(DOUBT));
+                }
                 (_, class) => assert_eq!(disposition, Disposition::DeadLetter(class)),
             }
         }
@@ -95,8 +120,16 @@ mod tests {
     #[test]
     fn attempts_or_deadline_used_up_is_exhausted() {
         let exhausted = Disposition::DeadLetter(Class::Exhausted);
-        assert_eq!(after(ErrorCode::ServerError, 8, 0, false), exhausted);
-        assert_eq!(after(ErrorCode::ServerError, 1, 900, false), exhausted);
+        assert_eq!(after(ErrorCode::ToolUnavailable, 8, 0, false), exhausted);
+        assert_eq!(after(ErrorCode::ToolUnavailable, 1, 900, false), exhausted);
+    }
+
+    #[test]
+    fn what_may_be_the_servers_trouble_is_exhausted_only_if_it_is_ready() {
+        for (attempts, age) in [(8, 0), (1, 900)] {
+            let disposition = after(ErrorCode::ServerError, attempts, age, false);
+            assert_eq!(disposition, Disposition::DeadLetterIfReady);
+        }
     }
 
     #[test]
@@ -110,5 +143,25 @@ mod tests {
         }
         let permanent = Disposition::DeadLetter(Class::Permanent);
         assert_eq!(after(ErrorCode::InvalidPayload, 1, 0, true), permanent);
+    }
+
+    #[test]
+    fn a_trial_at_a_server_that_is_ready_counts_unless_it_was_refused() {
+        let trial = |code, attempts| {
+            let attempted = Attempted {
+                attempts,
+                age: Duration::ZERO,
+                breaker_open: true,
+                vouched: true,
+            };
+            let failure = Failure::new(code, "x");
+            decide(&failure, attempted, &RetryPolicy::default(), DEADLINE)
+        };
+        let code = ErrorCode::ServerUnavailable;
+        assert!(matches!(trial(code, 1), Disposition::Retry(_)));
+        assert_eq!(trial(code, 8), Disposition::DeadLetter(Class::Exhausted));
+        for code in [ErrorCode::Unauthorized, ErrorCode::ServerUnreachable] {
+            assert!(matches!(trial(code, 8), Disposition::Hold(_)));
+        }
     }
 }

@@ -8,13 +8,15 @@
 //!   └───────────────────────────────┘            └─────────────────────────────────┘
 //! ```
 //!
-//! Pure parts, each with property tests: `tracker`, `scheduler`, `flow`. An assignment of a partition is an
+//! Pure parts: `tracker`, `scheduler`, `flow`. Beside the two halves an `observer` thread with a client of its own looks at
+//! lag and progress. An assignment of a partition is an
 //! `ownership`: it carries the epoch that fences late results, and counts what is in flight for the drain.
 
 pub mod dispatcher;
 pub mod flow;
 pub mod intake;
 pub mod job;
+pub mod observer;
 pub mod ownership;
 pub mod scheduler;
 pub mod tracker;

@@ -1,9 +1,10 @@
 //! What happens to jobs, told once: log line, metrics and, where someone listens, the event itself.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mcp_core::{Class, ErrorCode, Failure, JobType};
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rdkafka::Message;
 use tokio::sync::mpsc;
 
@@ -45,16 +46,51 @@ pub enum JobEventKind {
 }
 
 /// Writes log lines and metrics; passes events on.
-#[derive(Clone, Debug)]
 pub struct Journal {
     worker: String,
     listener: Option<mpsc::Sender<JobEvent>>,
+    /// By the place of the type in [`TYPES`].
+    by_type: Vec<TypeMeters>,
+    in_flight: Gauge,
+    parked: Gauge,
+    breaker_open: Gauge,
+    budget: OnceLock<Gauge>,
 }
+
+/// What counts the jobs that go well, looked up once.
+struct TypeMeters {
+    succeeded: Counter,
+    took: Histogram,
+}
+
+/// The values of the label `job_type`, which must not grow with what records say.
+const TYPES: [Option<JobType>; 5] = [
+    Some(JobType::ServerInit),
+    Some(JobType::SvgGenerate),
+    Some(JobType::ServerPublish),
+    Some(JobType::ToolCall),
+    None,
+];
 
 impl Journal {
     /// A journal of the worker with that client id. A listener that does not keep up misses events.
     pub fn new(worker: String, listener: Option<mpsc::Sender<JobEvent>>) -> Self {
-        Self { worker, listener }
+        let meters = |job_type: &Option<JobType>| {
+            let label = job_type.map_or(UNKNOWN, JobType::as_str);
+            TypeMeters {
+                succeeded: counter!(metric::JOBS, "job_type" => label, "status" => "succeeded"),
+                took: histogram!(metric::PROCESS_DURATION, "job_type" => label, "error_type" => ""),
+            }
+        };
+        Self {
+            worker,
+            listener,
+            by_type: TYPES.iter().map(meters).collect(),
+            in_flight: gauge!(metric::IN_FLIGHT),
+            parked: gauge!(metric::RETRIES_PARKED),
+            breaker_open: gauge!(metric::BREAKER_OPEN),
+            budget: OnceLock::new(),
+        }
     }
 
     /// The worker's client id.
@@ -69,20 +105,21 @@ impl Journal {
 
     /// An attempt ended, with its failure if it failed.
     pub fn attempted(&self, job: &Job, took: Duration, failure: Option<&Failure>) {
-        let error = failure.map_or("", |failure| failure.code.as_str());
+        let Some(failure) = failure else {
+            return self.meters(job).took.record(took);
+        };
+        let error = failure.code.as_str();
         histogram!(metric::PROCESS_DURATION, "job_type" => type_label(job), "error_type" => error)
             .record(took);
-        if let Some(failure) = failure {
-            counter!(metric::ATTEMPTS_FAILED, "code" => failure.code.as_str(), "class" => failure.class().as_str())
-                .increment(1);
-        }
+        counter!(metric::ATTEMPTS_FAILED, "code" => failure.code.as_str(), "class" => failure.class().as_str())
+            .increment(1);
     }
 
     /// The job is tried again after `delay`.
     pub fn retrying(&self, job: &Job, failure: &Failure, delay: Duration) {
         tracing::warn!(
             job_id = job.id(), topic = job.message.topic(), partition = job.message.partition(), offset = job.message.offset(),
-            attempt = job.attempts, code = %failure.code, retry_in_ms = delay.as_millis(), "attempt failed, trying again: {}", failure.message
+            attempt = job.attempts, code = %failure.code, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "attempt failed, trying again: {}", failure.message
         );
         self.tell(job, || JobEventKind::Retrying(failure.clone(), delay));
     }
@@ -95,7 +132,7 @@ impl Journal {
 
     /// The job succeeded.
     pub fn succeeded(&self, job: &Job) {
-        counter!(metric::JOBS, "job_type" => type_label(job), "status" => "succeeded").increment(1);
+        self.meters(job).succeeded.increment(1);
         tracing::info!(
             job_id = job.id(),
             job_type = job.job_type(),
@@ -123,11 +160,21 @@ impl Journal {
         });
     }
 
-    /// The numbers of the scheduler and the breaker.
-    pub fn gauges(&self, in_flight: usize, parked: usize, breaker_open: bool) {
-        gauge!(metric::IN_FLIGHT).set(count(in_flight));
-        gauge!(metric::RETRIES_PARKED).set(count(parked));
-        gauge!(metric::BREAKER_OPEN).set(if breaker_open { 1.0 } else { 0.0 });
+    /// The numbers of the scheduler, the breaker and the budget.
+    pub fn gauges(&self, in_flight: usize, parked: usize, breaker_open: bool, budget: Option<f64>) {
+        self.in_flight.set(count(in_flight));
+        self.parked.set(count(parked));
+        self.breaker_open.set(if breaker_open { 1.0 } else { 0.0 });
+        if let Some(remaining) = budget {
+            let gauge = self.budget.get_or_init(|| gauge!(metric::BUDGET_REMAINING));
+            gauge.set(remaining);
+        }
+    }
+
+    fn meters(&self, job: &Job) -> &TypeMeters {
+        let job_type = job_type(job);
+        let at = TYPES.iter().position(|known| *known == job_type);
+        &self.by_type[at.unwrap_or(TYPES.len() - 1)]
     }
 
     fn tell(&self, job: &Job, kind: impl FnOnce() -> JobEventKind) {
@@ -152,9 +199,12 @@ pub fn count(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
-/// A label must not grow with what records say.
+const UNKNOWN: &str = "unknown";
+
 fn type_label(job: &Job) -> &'static str {
-    job.job_type()
-        .and_then(|name| JobType::parse(name).ok())
-        .map_or("unknown", JobType::as_str)
+    job_type(job).map_or(UNKNOWN, JobType::as_str)
+}
+
+fn job_type(job: &Job) -> Option<JobType> {
+    JobType::parse(job.job_type()?).ok()
 }

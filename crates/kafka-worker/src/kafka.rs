@@ -8,6 +8,7 @@ use mcp_core::text::bounded;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 use rdkafka::{ClientContext, Statistics};
@@ -185,6 +186,14 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// The error's name in spans.
+pub fn error_type(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(code) => format!("{code:?}"),
+        None => "_OTHER".to_owned(),
+    }
+}
+
 /// Whether the record is larger than the topic takes. `InvalidMessageSize` is what old brokers say.
 pub fn is_too_large(code: RDKafkaErrorCode) -> bool {
     matches!(
@@ -201,6 +210,15 @@ pub trait Listener: Send + Sync + 'static {
     fn error(&self, code: Option<RDKafkaErrorCode>, reason: &str);
     /// The numbers of `statistics.interval.ms`.
     fn statistics(&self, _statistics: &Statistics) {}
+}
+
+/// For clients whose errors show in what they are asked for.
+pub struct Quiet;
+
+impl Listener for Quiet {
+    fn error(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        tracing::debug!(?code, reason, "broker");
+    }
 }
 
 /// librdkafka's log lines as tracing events, errors and statistics to a [`Listener`].
@@ -220,6 +238,8 @@ impl ClientContext for Callbacks {
         self.0.statistics(&statistics);
     }
 }
+
+impl ConsumerContext for Callbacks {}
 
 /// One of librdkafka's own log lines.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

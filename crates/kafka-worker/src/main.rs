@@ -5,9 +5,16 @@ use mcp_runtime::{Conditions, Telemetry, Vars, admin, signals};
 
 mod cli;
 
+/// A job makes and frees some dozens of small pieces, many of them on another thread than they came from.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    let cli::Cli {} = mcp_runtime::flags::parse();
+    let cli: cli::Cli = mcp_runtime::flags::parse();
+    if let Some(cli::Command::Dlq(command)) = cli.command {
+        return kafka_worker::dlq::run("kafka-worker", command, Vars::from_env()).await;
+    }
     match run().await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),
@@ -21,7 +28,7 @@ async fn run() -> anyhow::Result<()> {
     let stop = signals::stop_token()?;
     let (live, ready) = (Conditions::default(), Conditions::default());
     let listener = cli::bind(config.admin_bind, config.admin_port).await?;
-    let worker = Worker::new(config.clone(), &ready, stop, None)?;
+    let worker = Worker::new(config.clone(), &live, &ready, stop, None)?;
     tracing::info!(
         brokers = config.connection.brokers, topics = ?config.topics, group = config.group, server = %config.server_url,
         concurrency = config.concurrency, ordering = ?config.ordering, admin = %listener.local_addr()?, client_id = config.client_id,

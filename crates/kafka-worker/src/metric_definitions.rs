@@ -19,6 +19,8 @@ pub const ATTEMPTS_FAILED: &str = "worker_attempts_failed_total";
 pub const IN_FLIGHT: &str = "worker_jobs_in_flight";
 /// Jobs that wait for their next attempt.
 pub const RETRIES_PARKED: &str = "worker_retries_parked";
+/// Jobs that wait for a retry, for their time, or behind another job of their key or partition.
+pub const WAITING: &str = "worker_jobs_waiting";
 /// Records received and not finished.
 pub const UNFINISHED: &str = "worker_records_unfinished";
 /// Their size in bytes.
@@ -27,10 +29,18 @@ pub const UNFINISHED_BYTES: &str = "worker_records_unfinished_bytes";
 pub const PARTITIONS_ASSIGNED: &str = "worker_partitions_assigned";
 /// Paused partitions.
 pub const PARTITIONS_PAUSED: &str = "worker_partitions_paused";
+/// Partitions that stand before a batch that can't be read.
+pub const PARTITIONS_CORRUPT: &str = "worker_partitions_corrupt";
+/// 1 while intake is held; label `reason` (`server`, `outbox`, `budget`).
+pub const INTAKE_HELD: &str = "worker_intake_held";
+/// Dead letters that may be written at once; absent without a budget.
+pub const BUDGET_REMAINING: &str = "worker_dead_letter_budget_remaining";
 /// 1 while the circuit breaker over the MCP server is open.
 pub const BREAKER_OPEN: &str = "worker_breaker_open";
 /// Records behind the end of the partition; labels `topic`, `partition`.
 pub const LAG: &str = "worker_partition_lag";
+/// 1 while the partition has lag and nothing moves; labels `topic`, `partition`.
+pub const STALLED: &str = "worker_partition_stalled";
 /// Commits that carried an offset which had moved.
 pub const COMMITS: &str = "worker_commits_total";
 /// Rebalances; label `kind` (`assigned`, `revoked`, `lost`).
@@ -51,6 +61,10 @@ pub fn describe() {
     describe_counter!(ATTEMPTS_FAILED, "Attempts that failed");
     describe_gauge!(IN_FLIGHT, "Jobs being worked on");
     describe_gauge!(RETRIES_PARKED, "Jobs that wait for their next attempt");
+    describe_gauge!(
+        WAITING,
+        "Jobs that wait for a retry, for their time, or behind another job"
+    );
     describe_gauge!(UNFINISHED, "Records received and not finished");
     describe_gauge!(
         UNFINISHED_BYTES,
@@ -59,6 +73,16 @@ pub fn describe() {
     );
     describe_gauge!(PARTITIONS_ASSIGNED, "Assigned partitions");
     describe_gauge!(PARTITIONS_PAUSED, "Paused partitions");
+    describe_gauge!(
+        PARTITIONS_CORRUPT,
+        "Partitions that stand before a batch that can't be read"
+    );
+    describe_gauge!(
+        INTAKE_HELD,
+        "1 while intake is held, by the reason that holds it"
+    );
+    describe_gauge!(BUDGET_REMAINING, "Dead letters that may be written at once");
+    describe_gauge!(STALLED, "1 while the partition has lag and nothing moves");
     describe_gauge!(
         BREAKER_OPEN,
         "1 while the circuit breaker over the MCP server is open"

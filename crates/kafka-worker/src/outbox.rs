@@ -1,11 +1,11 @@
 //! Writes dead letters and results, and returns only once the broker has acknowledged them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_core::{JobResult, RetryPolicy};
-use mcp_runtime::Condition;
+use mcp_runtime::{Condition, trace_context};
 use metrics::counter;
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,11 +13,13 @@ use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::dead_letter::{self, Extent, Verdict};
 use crate::kafka::{self, Callbacks, Connection, Listener};
 use crate::metric_definitions as metric;
 use crate::signals::{Fatal, Hold, Holds};
+use crate::spans;
 
 /// Between attempts to write; a topic may be made, or a permission given, at any time.
 const RETRY: RetryPolicy = RetryPolicy {
@@ -26,20 +28,29 @@ const RETRY: RetryPolicy = RetryPolicy {
     max: Duration::from_secs(10),
 };
 
+/// From a refusal that only a new process can find mended to the end of this one.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
 /// The producers and where they write.
 pub struct Outbox {
     dead_letters: FutureProducer<Callbacks>,
     dead_letter_topics: BTreeMap<String, String>,
     results: Option<(FutureProducer<Callbacks>, String)>,
+    troubles: Arc<Troubles>,
+    fatal: Fatal,
+}
+
+/// Why topics can't be written, by topic. Intake is held while there is a reason.
+struct Troubles {
+    reasons: Mutex<BTreeMap<String, String>>,
+    /// Writers that try again and again, by topic.
+    waiting: Mutex<BTreeMap<String, usize>>,
     condition: Condition,
     holds: Holds,
-    fatal: Fatal,
-    /// Why topics can't be written, by topic.
-    troubles: Mutex<BTreeMap<String, String>>,
 }
 
 impl Outbox {
-    /// Makes the producers; they connect when they first write.
+    /// Makes the producers, within a runtime; they connect at once.
     ///
     /// # Errors
     /// A property that librdkafka refuses.
@@ -54,23 +65,34 @@ impl Outbox {
     ) -> anyhow::Result<Self> {
         // One record a batch: a broker that finds a batch too large refuses all of it, and then it would not be known
         // which record is the large one.
-        let dead_letters = producer(connection, client_id, &[("batch.num.messages", "1")])?;
+        condition.holds();
+        let troubles = Arc::new(Troubles {
+            reasons: Mutex::default(),
+            waiting: Mutex::default(),
+            condition,
+            holds,
+        });
+        let errors = ProducerErrors {
+            troubles: troubles.clone(),
+            fatal: fatal.clone(),
+            runtime: Handle::current(),
+        };
+        let errors = Callbacks(Arc::new(errors));
+        let alone = [("batch.num.messages", "1")];
+        let dead_letters = producer(connection, client_id, &alone, errors.clone())?;
         let results = match result_topic {
             Some(topic) => Some((
-                producer(connection, client_id, &[("linger.ms", "5")])?,
+                producer(connection, client_id, &[("linger.ms", "5")], errors)?,
                 topic,
             )),
             None => None,
         };
-        condition.holds();
         Ok(Self {
             dead_letters,
             dead_letter_topics,
             results,
-            condition,
-            holds,
+            troubles,
             fatal,
-            troubles: Mutex::default(),
         })
     }
 
@@ -81,18 +103,32 @@ impl Outbox {
 
     /// Writes the dead letter of `record`; returns once it is acknowledged, however long that takes. While the topic
     /// can't be written, intake is held and the worker is not ready. Cancel it by dropping the future.
-    pub async fn dead_letter(&self, record: &OwnedMessage, verdict: &Verdict) {
+    ///
+    /// The dead letter of a record that brought no trace context carries that of its own `send` span.
+    pub async fn dead_letter(&self, record: &OwnedMessage, mut verdict: Verdict) {
         let Some(topic) = self.dead_letter_topics.get(record.topic()) else {
             // Records come from the topics of the configuration, and each has an entry.
             self.fatal
                 .raise(format!("no dead-letter topic for {}", record.topic()));
             return std::future::pending().await;
         };
+        let job_id = verdict.job_id.as_deref();
+        let span = spans::send(topic, record.key(), job_id, &verdict.worker);
+        let processed = verdict.traceparent.take();
+        let processed = |name: &str| match name {
+            trace_context::TRACEPARENT => processed.as_deref(),
+            _ => None,
+        };
+        trace_context::set_parent(&span, processed);
+        verdict.traceparent = trace_context::outgoing(&span, processed)
+            .into_iter()
+            .find_map(|(name, value)| (name == trace_context::TRACEPARENT).then_some(value));
         let mut extent = Extent::Whole;
         let mut failed = 0;
+        let mut waiter = None;
         loop {
             let mut letter = FutureRecord::<[u8], [u8]>::to(topic)
-                .headers(dead_letter::headers(record, verdict, extent));
+                .headers(dead_letter::headers(record, &verdict, extent));
             if let (Some(key), true) = (record.key(), extent != Extent::HeadersOnly) {
                 letter = letter.key(key);
             }
@@ -107,7 +143,10 @@ impl Outbox {
                 .send(letter, Timeout::After(Duration::from_secs(5)))
                 .await
             {
-                Ok(_) => return self.written(topic),
+                Ok(delivery) => {
+                    spans::sent(&span, delivery.partition, delivery.offset);
+                    return self.written(topic);
+                }
                 Err((error, _)) => {
                     let too_large = error.rdkafka_error_code().is_some_and(kafka::is_too_large);
                     if let (true, Some(smaller)) = (too_large, extent.smaller()) {
@@ -120,6 +159,7 @@ impl Outbox {
                         continue;
                     }
                     failed += 1;
+                    waiter.get_or_insert_with(|| Waiter::new(self.troubles.clone(), topic));
                     self.not_written(&self.dead_letters, topic, &error, failed)
                         .await;
                 }
@@ -139,6 +179,7 @@ impl Outbox {
         // In a batch a small one can be refused for a large one beside it, so it is tried alone before it is cut.
         let mut producer = batching;
         let (mut alone, mut cut, mut failed) = (false, false, 0);
+        let mut waiter = None;
         loop {
             let headers = OwnedHeaders::new().insert(Header {
                 key: "content-type",
@@ -168,6 +209,7 @@ impl Outbox {
                 cut = true;
             } else {
                 failed += 1;
+                waiter.get_or_insert_with(|| Waiter::new(self.troubles.clone(), topic));
                 self.not_written(producer, topic, &error, failed).await;
             }
         }
@@ -175,29 +217,7 @@ impl Outbox {
 
     fn written(&self, topic: &str) {
         counter!(metric::SENT, "topic" => topic.to_owned()).increment(1);
-        self.tell(topic, None);
-    }
-
-    /// Intake is held while any topic can't be written. Returns whether the trouble is new.
-    fn tell(&self, topic: &str, trouble: Option<&str>) -> bool {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = match trouble {
-            Some(reason) => {
-                troubles
-                    .insert(topic.to_owned(), reason.to_owned())
-                    .as_deref()
-                    != Some(reason)
-            }
-            None => troubles.remove(topic).is_some(),
-        };
-        if news {
-            self.holds.set(Hold::Outbox, !troubles.is_empty());
-            match troubles.values().next() {
-                Some(reason) => _ = self.condition.fails(reason),
-                None => self.condition.holds(),
-            }
-        }
-        news
+        self.troubles.tell(topic, None);
     }
 
     async fn not_written(
@@ -224,10 +244,68 @@ impl Outbox {
             _ => error.to_string(),
         };
         let reason = format!("topic {topic} can't be written: {what}");
-        if self.tell(topic, Some(&reason)) {
+        if self.troubles.tell(topic, Some(&reason)) {
             tracing::error!(topic, %error, "intake is held: {reason}");
         }
         tokio::time::sleep(RETRY.delay(failed, None)).await;
+    }
+}
+
+/// A writer that tries again and again. When the last one of its topic goes away without having written, because its
+/// partition was lost, nobody would find out that the topic can be written again: then intake brings the next one.
+struct Waiter {
+    troubles: Arc<Troubles>,
+    topic: String,
+}
+
+impl Waiter {
+    fn new(troubles: Arc<Troubles>, topic: &str) -> Self {
+        *lock(&troubles.waiting).entry(topic.to_owned()).or_default() += 1;
+        Self {
+            troubles,
+            topic: topic.to_owned(),
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.troubles.waiting);
+        let left = waiting.get_mut(&self.topic).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            waiting.remove(&self.topic);
+            drop(waiting);
+            self.troubles.tell(&self.topic, None);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Troubles {
+    /// Notes why the topic can't be written, or that it can. Returns whether that is new.
+    fn tell(&self, topic: &str, trouble: Option<&str>) -> bool {
+        let mut reasons = lock(&self.reasons);
+        let news = match trouble {
+            Some(reason) => {
+                let before = reasons.insert(topic.to_owned(), reason.to_owned());
+                before.as_deref() != Some(reason)
+            }
+            None => reasons.remove(topic).is_some(),
+        };
+        if news {
+            self.holds.set(Hold::Outbox, !reasons.is_empty());
+            match reasons.values().next() {
+                Some(reason) => _ = self.condition.fails(reason),
+                None => self.condition.holds(),
+            }
+        }
+        news
     }
 }
 
@@ -255,6 +333,7 @@ fn producer(
     connection: &Connection,
     client_id: &str,
     more: &[(&str, &str)],
+    errors: Callbacks,
 ) -> anyhow::Result<FutureProducer<Callbacks>> {
     let mut defaults = vec![
         ("enable.idempotence", "true"),
@@ -270,15 +349,36 @@ fn producer(
     defaults.extend_from_slice(more);
     let config = connection.client_config(client_id, &defaults);
     config
-        .create_with_context(Callbacks(Arc::new(ProducerErrors)))
+        .create_with_context(errors)
         .map_err(|error| kafka::creation_error(&error))
 }
 
-/// Broker errors are told by each failed write; here they are only logged.
-struct ProducerErrors;
+/// Broker errors are told by each failed write, but for one: without it nothing would be known until the first write.
+struct ProducerErrors {
+    troubles: Arc<Troubles>,
+    fatal: Fatal,
+    runtime: Handle,
+}
 
 impl Listener for ProducerErrors {
     fn error(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
-        tracing::debug!(?code, reason, "producer");
+        if code != Some(RDKafkaErrorCode::ClusterAuthorizationFailed) {
+            tracing::debug!(?code, reason, "producer");
+            return;
+        }
+        let reason = format!(
+            "the broker lets this client write to no topic, check its ACL: it needs WRITE on the dead-letter topic, and \
+             before Kafka 3.0 IDEMPOTENT_WRITE on the cluster: {reason}"
+        );
+        if self.troubles.tell("", Some(&reason)) {
+            tracing::error!("intake is held: {reason}");
+            // librdkafka gives such a producer up for good, so it takes a new process to see that the permission is
+            // there. Not at once: what else is missing is told meanwhile.
+            let fatal = self.fatal.clone();
+            self.runtime.spawn(async move {
+                tokio::time::sleep(GIVE_UP).await;
+                fatal.raise(reason);
+            });
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use mcp_core::JobEnvelope;
+use mcp_runtime::trace_context;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -15,8 +16,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::kafka::{Connection, creation_error};
+use crate::kafka::{self, Connection, creation_error};
+use crate::spans;
 
+const CLIENT_ID: &str = "mcp-hybrid";
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// Where a record went.
@@ -67,7 +70,7 @@ impl JobProducer {
             ("message.max.bytes", "1000000000"),
         ];
         let producer = connection
-            .client_config("mcp-hybrid", &defaults)
+            .client_config(CLIENT_ID, &defaults)
             .create()
             .map_err(|error| creation_error(&error))?;
         Ok(Self { producer })
@@ -93,16 +96,8 @@ impl JobProducer {
     /// # Errors
     /// What the broker says.
     pub async fn produce(&self, topic: &str, key: &str, value: &[u8]) -> anyhow::Result<Position> {
-        let span = tracing::info_span!(
-            "send",
-            otel.name = format!("send {topic}"),
-            otel.kind = "producer",
-            messaging.system = "kafka",
-            messaging.operation.name = "send",
-            messaging.operation.type = "send",
-            messaging.destination.name = topic,
-        );
-        let headers = mcp_runtime::trace_context::inject(&span).iter().fold(
+        let span = spans::send(topic, Some(key.as_bytes()), None, CLIENT_ID);
+        let headers = trace_context::outgoing(&span, |_| None).iter().fold(
             OwnedHeaders::new(),
             |headers, (name, value)| {
                 headers.insert(Header {
@@ -116,11 +111,15 @@ impl JobProducer {
             .payload(value)
             .headers(headers);
         match self.producer.send(record, Timeout::After(REQUEST)).await {
-            Ok(delivery) => Ok(Position {
-                partition: delivery.partition,
-                offset: delivery.offset,
-            }),
+            Ok(delivery) => {
+                spans::sent(&span, delivery.partition, delivery.offset);
+                Ok(Position {
+                    partition: delivery.partition,
+                    offset: delivery.offset,
+                })
+            }
             Err((error, _)) => {
+                spans::failed(&span, &kafka::error_type(&error));
                 Err(error).with_context(|| format!("topic {topic} can't be written"))
             }
         }

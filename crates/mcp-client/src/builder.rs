@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use mcp_core::{Clock, Secret};
 
 use crate::client::McpClient;
-use crate::exchange::Wire;
+use crate::exchange::{Propagation, Wire};
 use crate::redaction::Redaction;
 use crate::server_url::ServerUrl;
 
@@ -65,6 +65,7 @@ pub struct McpClientBuilder {
     answer_max_bytes: usize,
     tool_error_default_retry: bool,
     clock: Clock,
+    propagation: Propagation,
 }
 
 impl McpClientBuilder {
@@ -78,6 +79,7 @@ impl McpClientBuilder {
             answer_max_bytes: 16 * 1024 * 1024,
             tool_error_default_retry: false,
             clock: Clock::System,
+            propagation: |_| Vec::new(),
         }
     }
 
@@ -121,6 +123,13 @@ impl McpClientBuilder {
     /// Where the time of day comes from, which `Retry-After` dates are compared with. Default: the machine.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// The trace headers by which a server becomes a child of the span of its HTTP request. They replace those of the
+    /// call. Default: none, so that a call's own are sent.
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = propagation;
         self
     }
 
@@ -168,6 +177,7 @@ impl McpClientBuilder {
             headers,
             answer_max: self.answer_max_bytes,
             clock: self.clock,
+            propagation: self.propagation,
             ids: AtomicU64::new(0),
         };
         Ok(McpClient::new(

@@ -121,14 +121,16 @@ impl Inner {
                             return Ok(answer);
                         }
                         Err(Miss::Failed(failure)) => return Err(failure),
+                        // Boxed, as the other ways out: few calls need them, and all would carry their size.
                         Err(Miss::Refused(refusal)) => {
-                            self.refused_modern(refusal, era, &mirrored, request, &mut tried)
-                                .await?
+                            let refused =
+                                self.refused_modern(refusal, era, &mirrored, request, &mut tried);
+                            Box::pin(refused).await?
                         }
                     }
                 }
                 Era::Legacy => {
-                    let session = self.new_session(None).await;
+                    let session = Box::pin(self.new_session(None)).await;
                     Era::InSession(session.map_err(Miss::into_failure)?)
                 }
                 Era::InSession(session) => {
@@ -137,7 +139,7 @@ impl Inner {
                         Ok(answer) => return Ok(answer),
                         Err(Miss::Failed(failure)) => return Err(failure),
                         Err(Miss::Refused(refusal)) => {
-                            self.refused_legacy(refusal, session, &mut tried).await?
+                            Box::pin(self.refused_legacy(refusal, session, &mut tried)).await?
                         }
                     }
                 }

@@ -11,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_core::{Clock, Failure};
 use reqwest::Response;
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::http_failure::http_failure;
 use crate::json_rpc::Request;
@@ -19,6 +21,11 @@ use crate::refusal::Refusal;
 use crate::server_url::ServerUrl;
 use crate::session::Session;
 
+/// Trace headers for what a span calls.
+pub type Propagation = fn(&tracing::Span) -> Vec<(String, String)>;
+
+/// The target of spans that are only for traces, in all of the product.
+const SPANS: &str = "otel::span";
 const BOTH_FORMS: &str = "application/json, text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -73,6 +80,7 @@ pub(crate) struct Wire {
     pub(crate) headers: HeaderMap,
     pub(crate) answer_max: usize,
     pub(crate) clock: Clock,
+    pub(crate) propagation: Propagation,
     pub(crate) ids: AtomicU64,
 }
 
@@ -157,12 +165,51 @@ impl Wire {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Response, Failure> {
-        let mut all = self.fixed_headers();
+        let mut all = headers;
+        self.add_fixed_headers(&mut all);
         all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         all.insert(ACCEPT, HeaderValue::from_static(BOTH_FORMS));
-        all.extend(headers);
-        let sent = self.http.post(url).headers(all).body(body).send().await;
-        sent.map_err(|error| http_failure(error, &self.server))
+        let span = self.span(&url);
+        for (name, value) in (self.propagation)(&span) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.try_into()) {
+                all.insert(name, value);
+            }
+        }
+        let request = self.http.post(url).headers(all).body(body).send();
+        match request.instrument(span.clone()).await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                span.record("http.response.status_code", i64::from(status));
+                if status >= 400 {
+                    span.record("error.type", status.to_string());
+                    span.record("otel.status_code", "ERROR");
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let failure = http_failure(error, &self.server);
+                span.record("error.type", failure.code.as_str());
+                span.record("otel.status_code", "ERROR");
+                Err(failure)
+            }
+        }
+    }
+
+    /// The span of one request, by OpenTelemetry's semantic conventions for HTTP clients.
+    fn span(&self, url: &url::Url) -> tracing::Span {
+        tracing::info_span!(
+            target: SPANS,
+            "http",
+            otel.name = "POST",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            http.request.method = "POST",
+            http.response.status_code = Empty,
+            url.full = %self.server,
+            server.address = url.host_str(),
+            server.port = url.port_or_known_default().map(i64::from),
+            error.type = Empty,
+        )
     }
 
     /// Opens an event stream, from `last_event_id` on where one is given.
@@ -189,10 +236,17 @@ impl Wire {
     }
 
     fn fixed_headers(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::new();
+        self.add_fixed_headers(&mut headers);
+        headers
+    }
+
+    fn add_fixed_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        headers
     }
 }

@@ -2,7 +2,8 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use mcp_core::{IdempotencyKey, idempotency};
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::param_headers::header_value;
@@ -25,10 +26,8 @@ const TRACE_HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 pub(crate) struct Request<'a> {
     pub(crate) method: &'static str,
     pub(crate) params: Params<'a>,
-    /// `_meta` members of any era.
-    meta: Map<String, Value>,
-    /// Headers of any era.
-    headers: HeaderMap,
+    idempotency_key: Option<&'a IdempotencyKey>,
+    trace: Vec<(&'static str, &'a str, HeaderValue)>,
 }
 
 /// The members of `params` beside `_meta`.
@@ -46,9 +45,9 @@ pub(crate) enum Params<'a> {
     Initialize {
         #[serde(rename = "protocolVersion")]
         protocol_version: &'static str,
-        capabilities: Map<String, Value>,
+        capabilities: Nothing,
         #[serde(rename = "clientInfo")]
-        client_info: Value,
+        client_info: ClientInfo,
     },
     None {},
 }
@@ -65,52 +64,90 @@ struct Envelope<'a> {
 
 #[derive(Serialize)]
 struct WithMeta<'a> {
-    #[serde(rename = "_meta", skip_serializing_if = "Map::is_empty")]
-    meta: Map<String, Value>,
+    #[serde(rename = "_meta", skip_serializing_if = "Meta::is_empty")]
+    meta: Meta<'a>,
     #[serde(flatten)]
     rest: &'a Params<'a>,
 }
+
+/// The `_meta` of a request.
+struct Meta<'a> {
+    is_modern: bool,
+    request: &'a Request<'a>,
+}
+
+impl Meta<'_> {
+    fn is_empty(&self) -> bool {
+        !self.is_modern && self.request.idempotency_key.is_none() && self.request.trace.is_empty()
+    }
+}
+
+impl Serialize for Meta<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut meta = serializer.serialize_map(None)?;
+        if self.is_modern {
+            meta.serialize_entry("io.modelcontextprotocol/protocolVersion", MODERN)?;
+            meta.serialize_entry("io.modelcontextprotocol/clientInfo", &CLIENT_INFO)?;
+            meta.serialize_entry("io.modelcontextprotocol/clientCapabilities", &NOTHING)?;
+        }
+        if let Some(key) = self.request.idempotency_key {
+            meta.serialize_entry(idempotency::META_KEY, key.as_str())?;
+        }
+        for (name, value, _) in &self.request.trace {
+            meta.serialize_entry(name, value)?;
+        }
+        meta.end()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ClientInfo {
+    name: &'static str,
+    version: &'static str,
+}
+
+const CLIENT_INFO: ClientInfo = ClientInfo {
+    name: "mcp-hybrid",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Nothing {}
+
+const NOTHING: Nothing = Nothing {};
 
 impl<'a> Request<'a> {
     pub(crate) fn new(method: &'static str, params: Params<'a>) -> Self {
         Self {
             method,
             params,
-            meta: Map::new(),
-            headers: HeaderMap::new(),
+            idempotency_key: None,
+            trace: Vec::new(),
         }
     }
 
     pub(crate) fn initialize() -> Self {
         let params = Params::Initialize {
             protocol_version: LEGACY[0],
-            capabilities: Map::new(),
-            client_info: client_info(),
+            capabilities: NOTHING,
+            client_info: CLIENT_INFO,
         };
         Self::new("initialize", params)
     }
 
-    pub(crate) fn with_idempotency_key(mut self, key: Option<&IdempotencyKey>) -> Self {
-        if let Some(key) = key {
-            self.meta
-                .insert(idempotency::META_KEY.into(), key.as_str().into());
-            if let Ok(value) = HeaderValue::try_from(key.to_header()) {
-                let name = HeaderName::from_static(idempotency::HEADER);
-                self.headers.insert(name, value);
-            }
-        }
+    pub(crate) fn with_idempotency_key(mut self, key: Option<&'a IdempotencyKey>) -> Self {
+        self.idempotency_key = key;
         self
     }
 
     /// Names that are no trace headers, and values that no header can carry, are left out.
-    pub(crate) fn with_trace(mut self, trace: &[(String, String)]) -> Self {
+    pub(crate) fn with_trace(mut self, trace: &'a [(String, String)]) -> Self {
         for (name, value) in trace {
             let known = TRACE_HEADERS
                 .into_iter()
                 .find(|t| name.eq_ignore_ascii_case(t));
             if let (Some(name), Ok(header)) = (known, HeaderValue::try_from(value)) {
-                self.meta.insert(name.into(), value.as_str().into());
-                self.headers.insert(HeaderName::from_static(name), header);
+                self.trace.push((name, value, header));
             }
         }
         self
@@ -118,32 +155,40 @@ impl<'a> Request<'a> {
 
     /// Headers and body in the form of 2026-07-28.
     pub(crate) fn modern(&self, id: u64) -> (HeaderMap, Vec<u8>) {
-        let mut headers = self.headers.clone();
+        let mut headers = self.headers();
         headers.insert(VERSION_HEADER, HeaderValue::from_static(MODERN));
         headers.insert(METHOD_HEADER, HeaderValue::from_static(self.method));
         if let Params::Call { name, .. } = &self.params {
             headers.insert(NAME_HEADER, header_value(name));
         }
-        let mut meta = Map::new();
-        meta.insert(
-            "io.modelcontextprotocol/protocolVersion".into(),
-            MODERN.into(),
-        );
-        meta.insert("io.modelcontextprotocol/clientInfo".into(), client_info());
-        meta.insert(
-            "io.modelcontextprotocol/clientCapabilities".into(),
-            json!({}),
-        );
-        meta.extend(self.meta.clone());
-        (headers, self.body(Some(id), meta))
+        (headers, self.body(Some(id), true))
     }
 
     /// Headers and body in the form of the versions before; `id` is absent in a notification.
     pub(crate) fn legacy(&self, id: Option<u64>) -> (HeaderMap, Vec<u8>) {
-        (self.headers.clone(), self.body(id, self.meta.clone()))
+        (self.headers(), self.body(id, false))
     }
 
-    fn body(&self, id: Option<u64>, meta: Map<String, Value>) -> Vec<u8> {
+    /// The headers of any era.
+    fn headers(&self) -> HeaderMap {
+        // Room for all that come: a map that grows is hashed anew.
+        let mut headers = HeaderMap::with_capacity(16);
+        if let Some(key) = self.idempotency_key
+            && let Ok(value) = HeaderValue::try_from(key.to_header())
+        {
+            headers.insert(HeaderName::from_static(idempotency::HEADER), value);
+        }
+        for (name, _, value) in &self.trace {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+        headers
+    }
+
+    fn body(&self, id: Option<u64>, is_modern: bool) -> Vec<u8> {
+        let meta = Meta {
+            is_modern,
+            request: self,
+        };
         let bare = meta.is_empty() && matches!(self.params, Params::None {});
         let envelope = Envelope {
             jsonrpc: "2.0",
@@ -157,10 +202,6 @@ impl<'a> Request<'a> {
         serde_json::to_vec(&envelope)
             .unwrap_or_else(|error| unreachable!("only strings are keys: {error}"))
     }
-}
-
-fn client_info() -> Value {
-    json!({"name": "mcp-hybrid", "version": env!("CARGO_PKG_VERSION")})
 }
 
 /// An error object of the other side.

@@ -8,6 +8,7 @@ mod http_failure;
 mod json_rpc;
 mod negotiation;
 mod param_headers;
+mod readiness;
 mod redaction;
 mod refusal;
 mod retry_after;
@@ -20,6 +21,8 @@ mod tool_list;
 
 pub use builder::{BuildError, McpClientBuilder};
 pub use client::McpClient;
+pub use exchange::Propagation;
 pub use handshake::Handshake;
+pub use readiness::Readiness;
 pub use server_url::ServerUrl;
 pub use tool_call::{CallToolResult, ToolCall};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use kafka_worker::dlq::DlqCommand;
 
 /// Durable, horizontally scaled MCP tool calls: Kafka jobs in, MCP tool calls out.
 #[derive(Debug, Parser)]
@@ -20,6 +21,9 @@ pub(crate) enum Command {
     /// Work with jobs.
     #[command(subcommand)]
     Job(JobCommand),
+    /// Work with dead letters: look at them, send them back, clear them away.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// The stdio MCP server that `dev` starts.
     #[command(hide = true)]
     DemoServer(DemoServerOptions),

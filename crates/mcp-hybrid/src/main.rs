@@ -24,6 +24,10 @@ fn main() -> ExitCode {
                     cli::Command::Job(cli::JobCommand::Submit(options)) => {
                         job::submit(options).await
                     }
+                    cli::Command::Dlq(command) => {
+                        let vars = mcp_runtime::Vars::from_env();
+                        Ok(kafka_worker::dlq::run("mcp-hybrid", command, vars).await)
+                    }
                     cli::Command::DemoServer(options) => demo_server::run(options).await,
                 }
             })

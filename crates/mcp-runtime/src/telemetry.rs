@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use crate::trace_context;
 use crate::vars::{Vars, invalid};
 
 /// Buckets of every duration histogram, in seconds: from half a millisecond to a minute.
@@ -28,7 +29,7 @@ enum LogFormat {
 /// What [`Telemetry::init`] started; keep it until the end and call [`Telemetry::shutdown`] then.
 pub struct Telemetry {
     metrics: PrometheusHandle,
-    traces: SdkTracerProvider,
+    traces: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
@@ -66,11 +67,13 @@ impl Telemetry {
                 .with_span_list(false)
                 .boxed(),
         };
-        // The filter is for the log alone: spans exist whatever is logged, because trace context is passed on.
-        let lines = lines.with_filter(filter.and(filter_fn(|event| !shows_requests(event))));
-        let spans = tracing_opentelemetry::layer()
-            .with_tracer(traces.tracer("mcp-hybrid"))
-            .with_filter(LevelFilter::INFO);
+        // The filter is for the log alone: spans exist whatever is logged, because they are exported.
+        let lines = lines.with_filter(filter.and(filter_fn(|event| !is_hidden(event))));
+        let spans = traces.as_ref().map(|traces| {
+            tracing_opentelemetry::layer()
+                .with_tracer(traces.tracer("mcp-hybrid"))
+                .with_filter(LevelFilter::INFO)
+        });
         tracing_subscriber::registry()
             .with(lines)
             .with(spans)
@@ -97,21 +100,27 @@ impl Telemetry {
 
     /// Sends the spans that are still waiting. Blocks for at most the exporter's timeout.
     pub fn shutdown(self) {
-        if let Err(error) = self.traces.shutdown() {
+        if let Some(traces) = self.traces
+            && let Err(error) = traces.shutdown()
+        {
             tracing::warn!(%error, "the last spans were not exported");
         }
     }
 }
 
-/// rmcp logs whole requests below `info`, with arguments that may hold secrets: no `RUST_LOG` brings them into a log.
-fn shows_requests(event: &tracing::Metadata<'_>) -> bool {
-    event.target().starts_with("rmcp") && *event.level() > tracing::Level::INFO
+/// What no `RUST_LOG` brings into a log: whole requests, which rmcp logs below `info` with arguments that may hold
+/// secrets; and spans that are only for traces.
+fn is_hidden(event: &tracing::Metadata<'_>) -> bool {
+    let is_request = event.target().starts_with("rmcp") && *event.level() > tracing::Level::INFO;
+    is_request || event.target() == trace_context::TARGET
 }
 
-fn tracer_provider(service: &'static str, vars: &Vars) -> anyhow::Result<SdkTracerProvider> {
+/// None where no traces are exported.
+fn tracer_provider(
+    service: &'static str,
+    vars: &Vars,
+) -> anyhow::Result<Option<SdkTracerProvider>> {
     let name = vars.get("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
-    let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(name).build());
     let endpoint = [
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -119,14 +128,14 @@ fn tracer_provider(service: &'static str, vars: &Vars) -> anyhow::Result<SdkTrac
     .into_iter()
     .find_map(|name| vars.get(name));
     let disabled = vars.parse("OTEL_SDK_DISABLED", false, "true or false")?;
-    Ok(match endpoint {
-        Some(_) if !disabled => {
-            let exporter = opentelemetry_otlp::SpanExporter::builder()
-                .with_http()
-                .build()
-                .context("OTEL_EXPORTER_OTLP_ENDPOINT: the exporter can't be built")?;
-            builder.with_batch_exporter(exporter).build()
-        }
-        _ => builder.build(),
-    })
+    if endpoint.is_none() || disabled {
+        return Ok(None);
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .build()
+        .context("OTEL_EXPORTER_OTLP_ENDPOINT: the exporter can't be built")?;
+    let builder = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(name).build());
+    Ok(Some(builder.with_batch_exporter(exporter).build()))
 }

@@ -6,11 +6,19 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+/// The target of spans that are only for traces: they are not built where none are exported, and never shown in log
+/// lines.
+pub const TARGET: &str = "otel::span";
+
+/// The header with the trace's and the parent's ids.
+pub const TRACEPARENT: &str = "traceparent";
+
 /// The names of the headers that carry the context.
-pub const HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+pub const HEADERS: [&str; 2] = [TRACEPARENT, "tracestate"];
 
 /// The context that `get` finds under the W3C names, if it is a valid one.
 pub fn extract<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Context> {
@@ -28,6 +36,28 @@ pub fn set_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
         // Fails only where no OpenTelemetry layer is installed, and then there is nothing to link.
         let _ = span.set_parent(context);
     }
+}
+
+/// The W3C headers for whatever `span` stands for calls next. Without an exporter there are no spans: then the context
+/// that came in is passed on as it is, and where none came a new one begins, marked as not recorded, so that one trace
+/// id still runs through all logs and headers.
+pub fn outgoing<'a>(
+    span: &Span,
+    incoming: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<(String, String)> {
+    let own = inject(span);
+    if !own.is_empty() {
+        return own;
+    }
+    if extract(&incoming).is_some() {
+        return HEADERS
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), incoming(name)?.to_owned())))
+            .collect();
+    }
+    let ids = RandomIdGenerator::default();
+    let root = format!("00-{}-{}-00", ids.new_trace_id(), ids.new_span_id());
+    vec![(TRACEPARENT.to_owned(), root)]
 }
 
 /// The W3C headers that make the receiver a child of `span`; empty where no OpenTelemetry layer is installed.

@@ -103,6 +103,7 @@ async fn observe(request: Request, next: Next) -> Response {
         .map_or_else(String::new, |path| path.as_str().to_owned());
     let method = request.method().to_string();
     let span = tracing::info_span!(
+        target: trace_context::TARGET,
         "request",
         otel.name = format!("{method} {route}"),
         otel.kind = "server",
@@ -116,7 +117,7 @@ async fn observe(request: Request, next: Next) -> Response {
     let response = next.run(request).instrument(span.clone()).await;
     drop(active);
     let status = response.status().as_u16();
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     histogram!(
         metric::HTTP_DURATION,
         "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.to_string()

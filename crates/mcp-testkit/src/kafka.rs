@@ -1,5 +1,9 @@
-//! A real, single-node Apache Kafka as a child process.
+//! A real Apache Kafka as child processes: single brokers, and clusters.
 
+mod acl;
+mod client;
+mod cluster;
+mod corruption;
 mod launch;
 mod records;
 mod secure;
@@ -12,6 +16,10 @@ use tokio::sync::OnceCell;
 
 use crate::{Process, free_port};
 
+pub use acl::{Operation, Resource};
+pub use client::{Feed, KafkaClient, Line, OffsetWatch, Tail, Transactions};
+pub use cluster::KafkaCluster;
+pub use corruption::Damage;
 pub use records::{NewRecord, Record};
 pub use secure::SaslSsl;
 
@@ -78,6 +86,10 @@ impl KafkaBuilder {
             controller: free_port(),
             sasl_ssl: free_port(),
         };
+        self.attempt_on(ports).await
+    }
+
+    async fn attempt_on(&self, ports: Ports) -> Result<Kafka, launch::Failure> {
         let data = TempDir::with_prefix("mcp-testkit-kafka-").expect("a temporary folder");
         let sasl_ssl = self
             .sasl_ssl

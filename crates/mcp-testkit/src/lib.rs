@@ -5,6 +5,7 @@ mod eventually;
 pub mod fetched;
 mod kafka;
 mod leash;
+mod otlp_receiver;
 mod output;
 mod port;
 mod process;
@@ -12,7 +13,11 @@ mod stub_server;
 
 pub use conformance::{conformance_client, conformance_server};
 pub use eventually::eventually;
-pub use kafka::{Kafka, KafkaBuilder, NewRecord, Record, SaslSsl};
+pub use kafka::{
+    Damage, Feed, Kafka, KafkaBuilder, KafkaClient, KafkaCluster, Line, NewRecord, OffsetWatch,
+    Operation, Record, Resource, SaslSsl, Tail, Transactions,
+};
+pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::free_port;
 pub use process::{Process, ProcessBuilder, workspace_binary};
 pub use stub_server::{Call, Connection, Outcome, Reply, SeenCall, StubServer, TokenEndpoint};

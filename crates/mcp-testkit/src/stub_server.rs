@@ -10,7 +10,10 @@ use std::{
     fmt::Display,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -36,7 +39,7 @@ pub use token_endpoint::TokenEndpoint;
 type Plan = Box<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
 /// A stub MCP server: any `POST` with a JSON-RPC request `tools/call` is answered by the test's plan. `server/discover` and
-/// `initialize` get a plain answer, a notification 202.
+/// `initialize` get a plain answer, a notification 202, `GET /ready` what [`StubServer::set_readiness`] says.
 ///
 /// ```
 /// # async fn example() {
@@ -58,6 +61,8 @@ pub struct StubServer {
 
 struct Shared {
     plan: Plan,
+    /// The status of `GET /ready`.
+    readiness: AtomicU16,
     log: Mutex<Log>,
 }
 
@@ -87,6 +92,7 @@ impl StubServer {
             address: listener.local_addr().expect("a bound socket"),
             shared: Arc::new(Shared {
                 plan: Box::new(move |call| Box::pin(plan(call))),
+                readiness: AtomicU16::new(404),
                 log: Mutex::default(),
             }),
             running: None,
@@ -126,6 +132,11 @@ impl StubServer {
         })
         .await;
         self.serve(listener);
+    }
+
+    /// What `GET /ready` answers from now on; 404 at first.
+    pub fn set_readiness(&self, status: u16) {
+        self.shared.readiness.store(status, Ordering::SeqCst);
     }
 
     /// Every tool call so far, in the order of arrival.
@@ -227,10 +238,17 @@ impl Drop for End<'_> {
 async fn answer(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if (method, uri.path()) == (Method::GET, "/ready") {
+        let status = shared.readiness.load(Ordering::SeqCst);
+        return StatusCode::from_u16(status)
+            .expect("a status")
+            .into_response();
+    }
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return (StatusCode::BAD_REQUEST, "not JSON").into_response();
     };

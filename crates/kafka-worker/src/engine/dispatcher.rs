@@ -1,24 +1,33 @@
 //! The async half of the engine: takes records from the poll thread, runs jobs on permits, and tells the poll thread
 //! which are done.
 
+mod ending;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_core::{ErrorCode, Failure};
+use mcp_client::Readiness;
+use mcp_core::{Class, ErrorCode, Failure};
 use mcp_runtime::Condition;
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::job::{Job, LaneName, Ordering, Started};
 use super::ownership::Ownership;
 use super::scheduler::{LaneId, Place, Scheduler};
-use super::workshop::{Outcome, Workshop, guarded_attempt, make_durable};
+use super::workshop::{Outcome, Workshop, guarded_attempt};
 use crate::attempt::Attempt;
-use crate::breaker::{self, Admission, Breaker, Transition};
-use crate::disposition::{self, Attempted, Disposition};
-use crate::signals::{Hold, Holds};
+use crate::breaker::{Admission, Answer, Breaker};
+use crate::budget::Budget;
+use crate::disposition::HOLD;
+use crate::signals::{Hold, Holds, Sorting};
+
+/// Reports that are taken at once.
+const REPORTS: usize = 64;
+/// After a standstill, how soon it is looked whether work may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A record that the poll thread received.
 #[derive(Debug)]
@@ -46,14 +55,20 @@ pub struct DispatcherLinks {
     pub concurrency: usize,
     /// What keeps its order.
     pub ordering: Ordering,
-    /// From the poll thread.
-    pub received: mpsc::Receiver<Received>,
+    /// From the poll thread, in batches.
+    pub received: mpsc::Receiver<Vec<Received>>,
     /// To the poll thread.
     pub done: std::sync::mpsc::Sender<Done>,
-    /// Wakes it to drop the jobs of assignments that are being given up.
-    pub revoked: Arc<Notify>,
+    /// Asks it to sort out the jobs of assignments that are being given up.
+    pub sorting: Sorting,
+    /// How long a drain may take.
+    pub drain: Duration,
+    /// Dead letters a minute; 0 is no limit.
+    pub dead_letters_per_minute: u32,
     /// Whether the server answers.
     pub server: Condition,
+    /// Whether dead letters are within their budget.
+    pub budget: Condition,
     /// Reasons to take no records.
     pub holds: Holds,
 }
@@ -61,70 +76,123 @@ pub struct DispatcherLinks {
 /// Runs jobs on permits.
 pub struct Dispatcher {
     links: DispatcherLinks,
-    jobs: Scheduler<LaneName, Job>,
+    jobs: Scheduler<LaneName, Box<Job>>,
     breaker: Breaker,
-    probe: Option<u64>,
+    budget: Budget,
+    /// Jobs that were never started.
+    untried: usize,
+    /// The last trial had to be a job that had been tried before: records are let in to find another.
+    starved: bool,
+    /// What is parked for longer is not waited for in a drain.
+    latest: Instant,
     serial: u64,
 }
+
+type Lane = LaneId<LaneName>;
 
 /// What a job's task reports.
 enum Report {
     /// An attempt has ended.
-    Attempted(LaneId, Job, Attempt),
+    Attempted(Lane, Box<Job>, Attempt),
     /// The outcome is durable.
-    Settled(LaneId, Job),
+    Settled(Lane, Box<Job>),
     /// The partition was lost meanwhile; the record comes again elsewhere.
-    Abandoned(LaneId, Job),
+    Abandoned(Lane, Box<Job>),
+    /// The server was asked whether it is ready.
+    Asked(Readiness),
+    /// The same, before this job is dead-lettered for that failure.
+    AskedFor(Lane, Box<Job>, Failure, Readiness),
 }
 
 impl Dispatcher {
     /// A dispatcher with no job and a server that counts as up.
     pub fn new(links: DispatcherLinks) -> Self {
         links.server.holds();
+        links.budget.holds();
+        links.holds.publish_all();
         Self {
+            budget: Budget::new(links.dead_letters_per_minute, Instant::now()),
             links,
             jobs: Scheduler::default(),
             breaker: Breaker::default(),
-            probe: None,
+            untried: 0,
+            starved: false,
+            latest: Instant::now(),
             serial: 0,
         }
     }
 
     /// Runs until the poll thread has closed its end and no job is under way.
     pub async fn run(mut self) {
-        // Bounded by the permits: each running job reports once.
-        let (reports, mut reported) = mpsc::channel(self.links.concurrency);
+        // Bounded by the permits and the one question to the server: each reports once.
+        let (reports, mut reported) = mpsc::channel(self.links.concurrency + 1);
         let mut open = true;
-        let mut batch = Vec::with_capacity(64);
+        let mut batch = Vec::with_capacity(REPORTS);
+        let sorting = self.links.sorting.clone();
         while open || self.jobs.running() > 0 {
             self.dispatch(&reports);
-            self.links.workshop.journal.gauges(
-                self.jobs.running(),
-                self.jobs.parked(),
-                self.breaker.is_open(),
-            );
-            // With no job here that could soon be the next probe, records are let in to find one.
-            let hold = self.breaker.is_open() && self.has_probe(Instant::now());
-            self.links.holds.set(Hold::Server, hold);
+            self.tell();
             let wake = self.next_wake();
             tokio::select! {
-                Some(report) = reported.recv() => self.report(report, &reports),
-                count = self.links.received.recv_many(&mut batch, 64), if open => {
-                    open = count > 0;
-                    batch.drain(..).for_each(|received| self.accept(received));
+                _ = reported.recv_many(&mut batch, REPORTS) => {
+                    batch.drain(..).for_each(|report| self.report(report, &reports));
                 }
-                () = self.links.revoked.notified() => self.jobs.retain(|job| !job.ownership.is_draining()),
+                received = self.links.received.recv(), if open => match received {
+                    Some(batch) => batch.into_iter().for_each(|received| self.accept(received)),
+                    None => open = false,
+                },
+                request = sorting.asked() => {
+                    self.sort_out();
+                    sorting.done(request);
+                }
                 () = sleep_until(wake) => {}
             }
         }
     }
 
+    /// Tells the others how things are.
+    fn tell(&mut self) {
+        let now = Instant::now();
+        self.links.workshop.journal.gauges(
+            self.jobs.running(),
+            self.jobs.parked(),
+            self.breaker.is_open(),
+            self.budget.remaining(now),
+        );
+        // Untried jobs are the better witnesses: with none here, records are let in to find one.
+        let hold = self.breaker.is_open() && !self.starved;
+        self.links.holds.set(Hold::Server, hold);
+        let used_up = self.budget.is_used_up(now);
+        self.links.holds.set(Hold::Budget, used_up);
+        if !used_up {
+            self.links.budget.holds();
+        }
+    }
+
+    /// Of assignments that are being given up, keeps the jobs that the drain needs and that can run within it; they
+    /// count as under way from now on.
+    fn sort_out(&mut self) {
+        let latest = Instant::now() + self.links.drain;
+        let is_open = self.breaker.is_open();
+        let mut untried = 0;
+        self.jobs.retain(|job, parked_until| {
+            let in_time = !is_open && parked_until.is_none_or(|due| due <= latest);
+            let kept = !job.ownership.is_draining() || (in_time && job.enter());
+            untried += usize::from(kept && job.is_untried());
+            kept
+        });
+        self.untried = untried;
+        self.latest = latest;
+    }
+
     fn accept(&mut self, received: Received) {
-        if received.ownership.is_draining() {
+        if received.ownership.is_given_up(received.message.offset()) {
             return;
         }
         self.serial += 1;
-        let job = Job::new(self.serial, received.message, received.ownership);
+        self.untried += 1;
+        self.starved = false;
+        let job = Box::new(Job::new(self.serial, received.message, received.ownership));
         self.jobs.push(job.lane(self.links.ordering), job);
     }
 
@@ -132,37 +200,78 @@ impl Dispatcher {
     fn dispatch(&mut self, reports: &mpsc::Sender<Report>) {
         while self.jobs.running() < self.links.concurrency {
             let now = Instant::now();
-            let probe = match self.breaker.admission(now) {
+            if !self.links.workshop.pulse.is_steady() {
+                return;
+            }
+            let trial = match self.breaker.admission(now) {
                 Admission::Open => false,
-                Admission::Probe => true,
-                Admission::NotBefore(_) | Admission::AfterProbe => return,
+                Admission::Trial => true,
+                Admission::Ask => return self.ask(reports.clone()),
+                Admission::NotBefore(_) | Admission::Wait => return,
             };
-            let Some((lane, job)) = self.jobs.next(now) else {
+            let next = match trial {
+                true => self.jobs.next_preferring(now, |job| job.is_untried()),
+                false => self.jobs.next(now),
+            };
+            let Some((lane, mut job)) = next else {
+                self.starved = trial;
                 return;
             };
-            if !job.ownership.enter() {
-                self.jobs.finish(lane);
+            self.untried -= usize::from(job.is_untried());
+            if !job.enter() {
+                self.give_up(lane, job);
                 continue;
+            }
+            if let Some((failure, class)) = job.verdict.take() {
+                self.settle(lane, job, Outcome::Failure(failure, class), reports);
+                continue;
+            }
+            if let Some((failure, since)) = job.doubt.take() {
+                let opened = self
+                    .breaker
+                    .refuses_everybody(now, job.serial, failure.code);
+                if opened.is_some() {
+                    self.server_down(&failure);
+                }
+                if !self.breaker.opened_since(since) {
+                    self.dead_letter(lane, job, failure, Class::Permanent, reports);
+                    continue;
+                }
+                job.attempts -= 1;
+                if opened.is_some() {
+                    self.park(lane, job, now + HOLD, Place::Last);
+                    continue;
+                }
             }
             if let Some(wait) = self.too_early(&job) {
-                job.ownership.leave();
-                self.jobs.park(lane, job, now + wait, Place::First);
+                self.untried += usize::from(job.is_untried());
+                self.park(lane, job, now + wait, Place::First);
                 continue;
             }
-            if probe {
-                self.breaker.probe_started();
-                self.probe = Some(job.serial);
+            if trial {
+                self.starved = !job.is_untried() && self.untried == 0;
+                self.breaker.trial_started(job.serial);
             }
-            self.start(lane, job, now, probe, reports.clone());
+            self.start(lane, job, now, trial, reports.clone());
         }
+    }
+
+    /// Asks the server whether it is ready.
+    fn ask(&mut self, reports: mpsc::Sender<Report>) {
+        self.breaker.asked();
+        let workshop = self.links.workshop.clone();
+        tokio::spawn(async move {
+            let readiness = workshop.client.readiness().await;
+            let _ = reports.send(Report::Asked(readiness)).await;
+        });
     }
 
     fn start(
         &self,
-        lane: LaneId,
-        mut job: Job,
+        lane: Lane,
+        mut job: Box<Job>,
         now: Instant,
-        probe: bool,
+        trial: bool,
         reports: mpsc::Sender<Report>,
     ) {
         let workshop = self.links.workshop.clone();
@@ -174,9 +283,9 @@ impl Dispatcher {
         });
         job.attempts += 1;
         let left = workshop.deadline.saturating_sub(job.age(now, outage));
-        // A probe that its job's deadline cuts short would say nothing of the server.
+        // A trial that its job's deadline cuts short would say nothing of the server.
         let ends = now
-            + if probe {
+            + if trial {
                 left.max(workshop.call_timeout)
             } else {
                 left
@@ -217,138 +326,39 @@ impl Dispatcher {
             Report::Attempted(lane, job, attempt) => self.attempted(lane, job, attempt, reports),
             Report::Settled(lane, job) => self.settled(lane, job),
             Report::Abandoned(lane, job) => {
-                self.probe_ended(&job, false);
-                job.ownership.leave();
-                self.jobs.finish(lane);
+                self.breaker.abandoned(job.serial);
+                self.give_up(lane, job);
+            }
+            Report::Asked(readiness) => self.asked(&readiness),
+            Report::AskedFor(lane, job, failure, readiness) => {
+                self.asked_for(lane, job, failure, &readiness, reports);
             }
         }
     }
 
-    fn attempted(
-        &mut self,
-        lane: LaneId,
-        mut job: Job,
-        attempt: Attempt,
-        reports: &mpsc::Sender<Report>,
-    ) {
-        let now = Instant::now();
-        if attempt.called {
-            let blame = attempt
-                .result
-                .as_ref()
-                .err()
-                .map(|failure| failure.code.blame());
-            match self.breaker.outcome(now, job.serial, blame) {
-                Some(Transition::Opened) => self.server_down(attempt.result.as_ref().err()),
-                Some(Transition::Closed) => self.server_back(),
-                None => {}
+    fn asked(&mut self, readiness: &Readiness) {
+        tracing::debug!(?readiness, "the server was asked whether it is ready");
+        let answer = match readiness {
+            Readiness::Ready => Answer::Ready,
+            Readiness::NotReady(failure) => {
+                self.server_down(failure);
+                Answer::NotReady
             }
-        }
-        self.probe_ended(&job, attempt.called);
-        let failure = match attempt.result {
-            Ok(result) if self.links.workshop.outbox.has_results() => {
-                return self.settle(lane, job, Outcome::Success(result), reports);
-            }
-            Ok(_) => {
-                self.links.workshop.journal.succeeded(&job);
-                return self.settled(lane, job);
-            }
-            Err(failure) => failure,
+            Readiness::Unknown => Answer::Unknown,
         };
-        let attempted = Attempted {
-            attempts: job.attempts,
-            age: job.age(now, self.breaker.outage(now)),
-            breaker_open: self.breaker.is_open(),
-        };
-        let workshop = &self.links.workshop;
-        match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
-            Disposition::Retry(delay) => {
-                workshop.journal.retrying(&job, &failure, delay);
-                self.park(lane, job, now + delay, Place::First);
-            }
-            Disposition::Hold(delay) => {
-                job.attempts -= 1;
-                workshop.journal.held(&job, &failure);
-                // Each probe is another job: one that is its own trouble must not be the only witness.
-                self.park(lane, job, now + delay, Place::Last);
-            }
-            Disposition::DeadLetter(class) => {
-                self.settle(lane, job, Outcome::Failure(failure, class), reports);
-            }
+        self.breaker.answered(Instant::now(), answer);
+    }
+
+    fn server_down(&self, last: &Failure) {
+        let reason = format!("the MCP server counts as down; last: {last}");
+        if self.links.server.fails(&reason) {
+            tracing::error!("intake is held: {reason}");
         }
-    }
-
-    fn park(&mut self, lane: LaneId, job: Job, due: Instant, place: Place) {
-        job.ownership.leave();
-        if job.ownership.is_draining() {
-            self.jobs.finish(lane);
-        } else {
-            self.jobs.park(lane, job, due, place);
-        }
-    }
-
-    /// Makes the outcome durable; the job keeps its permit meanwhile.
-    fn settle(&self, lane: LaneId, job: Job, outcome: Outcome, reports: &mpsc::Sender<Report>) {
-        let workshop = self.links.workshop.clone();
-        let reports = reports.clone();
-        tokio::spawn(async move {
-            let owner = job.ownership.clone();
-            let settled = tokio::select! {
-                () = make_durable(&workshop, &job, outcome) => true,
-                () = owner.lost() => false,
-            };
-            let report = match settled {
-                true => Report::Settled(lane, job),
-                false => Report::Abandoned(lane, job),
-            };
-            let _ = reports.send(report).await;
-        });
-    }
-
-    fn settled(&mut self, lane: LaneId, job: Job) {
-        let offset = job.message.offset();
-        // Told before it is counted out: when the poll thread sees nobody in flight, all that is done has been told.
-        let _ = self.links.done.send(Done {
-            ownership: job.ownership.clone(),
-            offset,
-        });
-        job.ownership.leave();
-        self.jobs.finish(lane);
-    }
-
-    fn probe_ended(&mut self, job: &Job, called: bool) {
-        if self.probe == Some(job.serial) {
-            self.probe = None;
-            if !called {
-                self.breaker.probe_abandoned(Instant::now());
-            }
-        }
-    }
-
-    fn server_down(&self, failure: Option<&Failure>) {
-        let last = failure.map_or_else(String::new, ToString::to_string);
-        tracing::error!(
-            last,
-            "the MCP server counts as down: intake is held until a probe succeeds"
-        );
-        self.links
-            .server
-            .fails(format!("the MCP server counts as down; last: {last}"));
     }
 
     fn server_back(&self) {
         tracing::info!("the MCP server answers again");
         self.links.server.holds();
-    }
-
-    /// Whether a job runs, or could run within the longest time between two probes.
-    fn has_probe(&self, now: Instant) -> bool {
-        self.jobs.running() > 0
-            || self.jobs.has_ready()
-            || self
-                .jobs
-                .next_due()
-                .is_some_and(|due| due <= now + breaker::LONGEST_WAIT)
     }
 
     fn too_early(&self, job: &Job) -> Option<Duration> {
@@ -362,15 +372,21 @@ impl Dispatcher {
 
     /// When there is something to do without a record or report coming in.
     fn next_wake(&self) -> Option<Instant> {
+        let recovers = self.budget.recovers_at();
+        if !self.links.workshop.pulse.is_steady() {
+            return Some(Instant::now() + LOOK_AGAIN);
+        }
         if self.jobs.running() >= self.links.concurrency {
-            return None;
+            return recovers;
         }
-        match self.breaker.admission(Instant::now()) {
-            Admission::Open | Admission::Probe => self.jobs.next_due(),
-            Admission::NotBefore(until) if self.jobs.has_ready() => Some(until),
-            Admission::NotBefore(until) => self.jobs.next_due().map(|due| due.max(until)),
-            Admission::AfterProbe => None,
-        }
+        let next = match self.breaker.admission(Instant::now()) {
+            Admission::Open | Admission::Trial => self.jobs.next_due(),
+            Admission::NotBefore(until) => Some(until),
+            // The next turn of the loop asks.
+            Admission::Ask => Some(Instant::now()),
+            Admission::Wait => None,
+        };
+        [next, recovers].into_iter().flatten().min()
     }
 }
 

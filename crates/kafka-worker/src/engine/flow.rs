@@ -1,78 +1,100 @@
-//! When intake pauses and resumes: two watermarks, so that it does not flutter between them.
+//! When intake pauses and resumes, as pure decisions.
+//!
+//! Two bounds stand apart. Jobs that could run are bounded together: when enough of them are here, every partition
+//! pauses. Jobs that *wait* (for a retry, for their `notBefore`, behind another job of their key) are bounded by
+//! partition, each with a fair share: they never use up the room of those that could run, and a slow key stops only the
+//! partition it is in.
 
-/// Limits on what is received and not finished, and whether intake is paused for them.
-#[derive(Debug)]
-pub struct Flow {
-    records_max: usize,
-    bytes_max: usize,
-    paused: bool,
+/// Records and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many.
+    pub records: usize,
+    /// Their size.
+    pub bytes: usize,
 }
 
-/// What to do with the consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Pause every assigned partition.
-    Pause,
-    /// Resume every assigned partition.
-    Resume,
-}
-
-impl Flow {
-    /// Pauses at `records_max` records or `bytes_max` bytes, resumes below half of both.
-    pub fn new(records_max: usize, bytes_max: usize) -> Self {
+impl Load {
+    /// What is left without `other`.
+    pub fn without(self, other: Self) -> Self {
         Self {
-            records_max,
-            bytes_max,
-            paused: false,
+            records: self.records.saturating_sub(other.records),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    /// The sum.
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// The share of one among `count`.
+    pub fn share(self, count: usize) -> Self {
+        let count = count.max(1);
+        Self {
+            records: (self.records / count).max(1),
+            bytes: (self.bytes / count).max(1),
         }
     }
 
     /// Whether one of the limits is reached.
-    pub fn is_full(&self, records: usize, bytes: usize) -> bool {
-        records >= self.records_max || bytes >= self.bytes_max
+    pub fn reaches(self, limit: Self) -> bool {
+        self.records >= limit.records || self.bytes >= limit.bytes
+    }
+}
+
+/// Closes at a limit and opens at half of it, so that it does not flutter.
+#[derive(Debug, Default)]
+pub struct Gate {
+    closed: bool,
+}
+
+impl Gate {
+    /// Whether it is closed at that load.
+    pub fn update(&mut self, load: Load, limit: Load) -> bool {
+        let above_half = load.records > limit.records / 2 || load.bytes > limit.bytes / 2;
+        self.closed = load.reaches(limit) || (self.closed && above_half);
+        self.closed
     }
 
-    /// What the numbers ask for. `hold` keeps intake paused whatever they are: the server is down, or dead letters
-    /// can't be written.
-    pub fn update(&mut self, records: usize, bytes: usize, hold: bool) -> Option<Change> {
-        let low = records <= self.records_max / 2 && bytes <= self.bytes_max / 2;
-        if !self.paused && (hold || self.is_full(records, bytes)) {
-            self.paused = true;
-            return Some(Change::Pause);
-        }
-        if self.paused && !hold && low {
-            self.paused = false;
-            return Some(Change::Resume);
-        }
-        None
-    }
-
-    /// Whether intake is paused: partitions assigned now must be paused too.
-    pub fn is_paused(&self) -> bool {
-        self.paused
+    /// Whether it was closed at the last load.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, Flow};
+    use super::{Gate, Load};
 
     #[test]
-    fn intake_pauses_at_the_limit_and_resumes_at_half_of_it() {
-        let mut flow = Flow::new(100, 1_000);
-        assert_eq!(flow.update(99, 0, false), None);
-        assert_eq!(flow.update(100, 0, false), Some(Change::Pause));
-        assert_eq!(flow.update(51, 0, false), None);
-        assert_eq!(flow.update(50, 0, false), Some(Change::Resume));
-        assert_eq!(flow.update(1, 1_000, false), Some(Change::Pause));
-        assert_eq!(flow.update(0, 500, false), Some(Change::Resume));
+    fn it_closes_at_the_limit_and_opens_at_half_of_it() {
+        let limit = load(100, 1_000);
+        let mut gate = Gate::default();
+        for (records, bytes, closed) in [
+            (99, 0, false),
+            (100, 0, true),
+            (51, 0, true),
+            (50, 0, false),
+            (1, 1_000, true),
+            (0, 501, true),
+            (0, 500, false),
+        ] {
+            assert_eq!(gate.update(load(records, bytes), limit), closed);
+        }
     }
 
     #[test]
-    fn a_hold_pauses_whatever_the_numbers_are() {
-        let mut flow = Flow::new(100, 1_000);
-        assert_eq!(flow.update(0, 0, true), Some(Change::Pause));
-        assert_eq!(flow.update(0, 0, true), None);
-        assert_eq!(flow.update(0, 0, false), Some(Change::Resume));
+    fn a_share_is_never_nothing() {
+        assert_eq!(load(100, 10).share(3), load(33, 3));
+        assert_eq!(load(2, 2).share(5), load(1, 1));
+        assert_eq!(load(2, 2).share(0), load(2, 2));
+    }
+
+    fn load(records: usize, bytes: usize) -> Load {
+        Load { records, bytes }
     }
 }

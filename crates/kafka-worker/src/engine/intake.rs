@@ -8,49 +8,62 @@
 mod assignment;
 mod context;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcp_runtime::Condition;
-use metrics::{counter, gauge};
+use metrics::{Counter, counter, gauge};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::assignment::{Assignment, Receipt};
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
-use super::flow::{Change, Flow};
+use super::flow::{Gate, Load};
+use super::observer::Board;
 use crate::journal::count;
 use crate::kafka::{self, Connection};
 use crate::metric_definitions as metric;
-use crate::signals::{Fatal, Holds};
+use crate::mutation::{self, Mutation};
+use crate::signals::{Fatal, Holds, Pulse, Sorting};
 
 /// Longest wait for a record; also how soon a stop or a hold is noticed.
 const POLL: Duration = Duration::from_millis(50);
 /// At most one commit in this time.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last commit may take, if the drain has used up its time.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// How long a full engine is waited for before partitions are paused: pausing throws the prefetched records away
 /// (librdkafka#2703), so it is for stretches longer than this.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Bytes received and not finished that pause intake.
+/// Bytes of records that could run, and of those that wait: at either intake pauses.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Records that are handed over at once.
+const BATCH: usize = 64;
+/// Between two looks at the bounds, unless records come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What the poll thread is told and whom it tells.
 pub struct Intake {
     consumer: BaseConsumer<Context>,
-    received: mpsc::Sender<Received>,
+    received: mpsc::Sender<Vec<Received>>,
+    batch: Vec<Received>,
+    consumed: Vec<(String, Counter)>,
     holds: Holds,
     fatal: Fatal,
     stop: CancellationToken,
     drain: Duration,
+    limit: Load,
+    gate: Gate,
     last_commit: Instant,
+    last_look: Instant,
+    came: bool,
     full_since: Option<Instant>,
 }
 
@@ -64,24 +77,32 @@ pub struct IntakeConfig<'a> {
     pub group: &'a str,
     /// The topics.
     pub topics: &'a [String],
-    /// Most records received and not finished.
+    /// Most records that could run.
     pub records_max: usize,
+    /// Most records that wait.
+    pub waiting_max: usize,
     /// Longest wait for jobs in flight when partitions are given up.
     pub drain: Duration,
 }
 
 /// Ends of the channels and the signals.
 pub struct IntakeLinks {
-    /// To the dispatcher; its capacity must be `records_max` or more.
-    pub received: mpsc::Sender<Received>,
+    /// To the dispatcher, in batches.
+    pub received: mpsc::Sender<Vec<Received>>,
     /// From the dispatcher.
     pub done: std::sync::mpsc::Receiver<Done>,
-    /// Wakes the dispatcher to drop the jobs of revoked partitions.
-    pub revoked: Arc<Notify>,
+    /// Asks the dispatcher to sort out the jobs of partitions that are being given up.
+    pub sorting: Sorting,
+    /// Beaten whenever this thread comes round.
+    pub pulse: Pulse,
     /// Whether the group has been joined.
     pub joined: Condition,
     /// Whether the broker can be used.
     pub broker: Condition,
+    /// Whether the records can be read.
+    pub records: Condition,
+    /// Where it tells how the partitions stand.
+    pub board: Board,
     /// Reasons to take no records.
     pub holds: Holds,
     /// What ends the process.
@@ -104,28 +125,49 @@ impl Intake {
             // A group that has never committed must not skip the jobs that wait already.
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
-            // The defaults prefetch up to 64 MiB; intake has its own bound behind it.
-            ("queued.min.messages", "2000"),
-            ("queued.max.messages.kbytes", "16384"),
+            // The defaults prefetch up to 64 MiB, and librdkafka takes half a kilobyte more for each record. Intake has
+            // its own queue behind it, so this one has only to bridge the next fetch.
+            ("queued.min.messages", "500"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("fetch.message.max.bytes", "262144"),
+            // It looks again after a second by default when its queue was full, and has run dry long before.
+            ("fetch.queue.backoff.ms", "5"),
             ("statistics.interval.ms", "5000"),
+            // A damaged record must not run as another job.
+            ("check.crcs", "true"),
             // Records of aborted transactions are no jobs.
             ("isolation.level", "read_committed"),
         ];
         let mut client = config.connection.client_config(config.client_id, &defaults);
-        if client.get("group.protocol") == Some("consumer") {
+        let broker_assigns = client.get("group.protocol") == Some("consumer");
+        if broker_assigns {
             // KIP-848: the broker assigns; librdkafka refuses to start with this property set.
             client.remove("partition.assignment.strategy");
         }
+        let drain = match mutation::is(Mutation::DrainSkipped) {
+            true => Duration::ZERO,
+            false => config.drain,
+        };
         let context = Context {
-            assignment: Assignment::new(links.done, Flow::new(config.records_max, BYTES_MAX)),
-            drain: config.drain.min(max_revoke(&client)),
-            revoked: links.revoked,
+            assignment: Assignment::new(links.done),
+            drain: drain.min(max_revoke(&client)),
+            sorting: links.sorting,
+            pulse: links.pulse,
             joined: links.joined,
             broker: links.broker,
+            records: links.records,
+            broker_assigns,
+            board: links.board,
+            waiting_max: Load {
+                records: config.waiting_max,
+                bytes: BYTES_MAX,
+            },
+            pause_all: AtomicBool::new(false),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         };
         context.broker.holds();
+        context.records.holds();
         let consumer: BaseConsumer<Context> = client
             .create_with_context(context)
             .map_err(|error| kafka::creation_error(&error))?;
@@ -134,11 +176,27 @@ impl Intake {
         Ok(Self {
             consumer,
             received: links.received,
+            batch: Vec::new(),
+            consumed: config
+                .topics
+                .iter()
+                .map(|topic| {
+                    let consumed = counter!(metric::CONSUMED, "topic" => topic.clone());
+                    (topic.clone(), consumed)
+                })
+                .collect(),
             holds: links.holds,
             fatal: links.fatal,
             stop: links.stop,
-            drain: config.drain,
+            drain,
+            limit: Load {
+                records: config.records_max,
+                bytes: BYTES_MAX,
+            },
+            gate: Gate::default(),
             last_commit: Instant::now(),
+            last_look: Instant::now(),
+            came: false,
             full_since: None,
         })
     }
@@ -146,14 +204,16 @@ impl Intake {
     /// Polls until told to stop, then drains. Blocks; give it a thread of its own.
     pub fn run(mut self) {
         while !self.stop.is_cancelled() && self.fatal.reason().is_none() {
+            self.context().pulse.beat();
             self.context().assignment.apply_done(Duration::ZERO);
             self.control_flow();
             self.commit_if_due();
-            match self.consumer.poll(self.poll_time()) {
-                Some(Ok(record)) => self.receive(&record),
-                Some(Err(error)) => self.poll_failed(&error),
-                None => {}
+            // What there is already comes along: one wake-up of the dispatcher serves all of it.
+            let mut wait = self.poll_time();
+            while self.poll(wait) && self.batch.len() < BATCH {
+                wait = Duration::ZERO;
             }
+            self.hand_over();
         }
         if self.fatal.reason().is_none() {
             self.drain_all();
@@ -167,18 +227,35 @@ impl Intake {
         self.consumer.context()
     }
 
-    fn receive(&self, record: &BorrowedMessage<'_>) {
-        counter!(metric::CONSUMED, "topic" => record.topic().to_owned()).increment(1);
+    /// Polls once; whether a record came.
+    fn poll(&mut self, wait: Duration) -> bool {
+        let received = match self.consumer.poll(wait) {
+            Some(Ok(record)) => self.receive(&record),
+            Some(Err(error)) => {
+                self.poll_failed(&error);
+                return false;
+            }
+            None => return false,
+        };
+        self.batch.extend(received);
+        true
+    }
+
+    /// Takes the record out of librdkafka, if it is one of ours.
+    fn receive(&self, record: &BorrowedMessage<'_>) -> Option<Received> {
+        let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
+        if let Some((_, consumed)) = self.consumed.iter().find(|(name, _)| name == topic) {
+            consumed.increment(1);
+        }
         self.context().record_arrived();
         let size = record.payload_len() + record.key_len();
-        let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
         let receipt = self
             .context()
             .assignment
             .receive(topic, partition, offset, size);
         let ownership = match receipt {
             Receipt::Next(ownership) => ownership,
-            Receipt::NotOwned => return,
+            Receipt::NotOwned => return None,
             Receipt::LogRestarted {
                 ownership,
                 unfinished,
@@ -191,21 +268,28 @@ impl Intake {
                     "the log begins anew at an offset that was passed: the topic was made anew, or records were lost \
                      at the broker; jobs of the old log are dropped, those of the new one are all processed"
                 );
-                self.context().revoked.notify_one();
+                self.context().sorting.ask();
                 self.context()
                     .commit_back(&self.consumer, topic, partition, offset);
                 ownership
             }
         };
-        let received = Received {
+        Some(Received {
             // Copied out of librdkafka, so that its fetch buffer is not kept alive by one slow job.
             message: record.detach(),
             ownership,
-        };
-        // The channel holds what the flow lets in. It can be full for a moment when records of an assignment that is over
-        // still stand in it; the dispatcher takes them out without needing this thread.
-        let sent = match self.received.try_send(received) {
-            Err(TrySendError::Full(received)) => self.received.blocking_send(received).is_ok(),
+        })
+    }
+
+    fn hand_over(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.came = true;
+        let batch = std::mem::take(&mut self.batch);
+        // The channel can be full for a moment; the dispatcher takes it out without needing this thread.
+        let sent = match self.received.try_send(batch) {
+            Err(TrySendError::Full(batch)) => self.received.blocking_send(batch).is_ok(),
             sent => sent.is_ok(),
         };
         if !sent {
@@ -215,17 +299,18 @@ impl Intake {
 
     fn poll_failed(&self, error: &KafkaError) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::PartitionEOF) => {}
             Some(RDKafkaErrorCode::Fatal) => self.raise_fatal(error),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => self.raise_fatal(error),
+            // The error callback has told of these: only there stands which topic or offset it is about. And one broker of
+            // several that can't be reached is no reason not to be ready.
             Some(
-                code @ (RDKafkaErrorCode::UnknownTopicOrPartition
+                RDKafkaErrorCode::PartitionEOF
+                | RDKafkaErrorCode::BadMessage
+                | RDKafkaErrorCode::NotImplemented
+                | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed),
-            ) => self.context().topic_missing(code, error),
-            // The error callback tells of these too, and one broker of several is no reason not to be ready.
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve,
             ) => {}
@@ -247,47 +332,51 @@ impl Intake {
     }
 
     fn control_flow(&mut self) {
-        let (records, bytes) = self.context().assignment.totals();
-        gauge!(metric::UNFINISHED).set(count(records));
-        gauge!(metric::UNFINISHED_BYTES).set(count(bytes));
-        let full = self.context().assignment.flow().is_full(records, bytes);
-        self.full_since = match (full, self.full_since) {
-            (true, since) => Some(since.unwrap_or_else(Instant::now)),
-            (false, _) => None,
-        };
-        let hold = self.holds.any();
-        if self.is_waiting() && !hold {
+        let came = std::mem::take(&mut self.came);
+        if !came && self.last_look.elapsed() < LOOK_INTERVAL {
             return;
         }
-        let change = self
-            .context()
-            .assignment
-            .flow()
-            .update(records, bytes, hold);
-        if let Some(change) = change {
-            self.context().apply(&self.consumer, change);
+        self.last_look = Instant::now();
+        let loads = self.context().assignment.loads();
+        gauge!(metric::UNFINISHED).set(count(loads.unfinished.records));
+        gauge!(metric::UNFINISHED_BYTES).set(count(loads.unfinished.bytes));
+        gauge!(metric::WAITING).set(count(loads.waiting.records));
+        self.full_since = match loads.runnable().reaches(self.limit) {
+            true => Some(self.full_since.unwrap_or(self.last_look)),
+            false => None,
+        };
+        let hold = self.holds.any();
+        if !self.is_patient() {
+            self.gate.update(loads.runnable(), self.limit);
         }
+        let all = hold || self.gate.is_closed();
+        self.context().pause_all.store(all, Ordering::Relaxed);
+        self.context().control(&self.consumer);
     }
 
     /// Whether the engine is full, but not for long yet.
-    fn is_waiting(&self) -> bool {
+    fn is_patient(&self) -> bool {
         self.full_since
             .is_some_and(|since| since.elapsed() < PATIENCE)
-            && !self.context().assignment.flow().is_paused()
+            && !self.gate.is_closed()
     }
 
     /// While the engine is full and partitions are not paused, `poll` would bring another record: jobs are waited for
     /// instead, and the group is served in between once patience ends.
-    fn poll_time(&self) -> Duration {
-        if self.is_waiting() {
-            while self.is_waiting() && self.context().assignment.is_full() {
-                self.context()
-                    .assignment
-                    .apply_done(Duration::from_millis(5));
-            }
-            return Duration::ZERO;
+    fn poll_time(&mut self) -> Duration {
+        if !self.is_patient() || self.context().pause_all.load(Ordering::Relaxed) {
+            return POLL;
         }
-        POLL
+        while self.is_patient() {
+            let assignment = &self.context().assignment;
+            if !assignment.loads().runnable().reaches(self.limit) {
+                // It drains: patience begins anew when it is full again.
+                self.full_since = None;
+                break;
+            }
+            assignment.apply_done(Duration::from_millis(5));
+        }
+        Duration::ZERO
     }
 
     fn commit_if_due(&mut self) {
@@ -295,6 +384,9 @@ impl Intake {
             return;
         }
         self.last_commit = Instant::now();
+        self.context()
+            .board
+            .post(self.context().assignment.standings());
         self.context().store(&self.consumer);
         // Also when nothing is new: rdkafka tells no one how an asynchronous commit ended (its event queue has no
         // handler for it), and during a rebalance the coordinator refuses commits. What is stored and not committed
@@ -306,16 +398,34 @@ impl Intake {
     fn drain_all(&self) {
         let context = self.context();
         let deadline = Instant::now() + self.drain;
-        context.apply(&self.consumer, Change::Pause);
+        context.pause_all.store(true, Ordering::Relaxed);
+        context.control(&self.consumer);
         context.assignment.stop_dispatch();
-        context.revoked.notify_one();
+        let request = context.sorting.ask();
         let in_flight = context.assignment.in_flight();
-        tracing::info!(in_flight, "draining: no further job is started");
+        tracing::info!(
+            in_flight,
+            "draining: no further job is started, other than those below one that was"
+        );
         // Polling goes on with all partitions paused: the group must not think that this member is gone. A revocation
         // meanwhile drains its part inside `poll`. What a paused partition still delivers was not counted in.
-        while context.assignment.in_flight() > 0 && Instant::now() < deadline {
+        while !(context.sorting.is_done(request) && context.assignment.in_flight() == 0)
+            && Instant::now() < deadline
+        {
+            context.pulse.beat();
             context.assignment.apply_done(Duration::from_millis(20));
             let _ = self.consumer.poll(Duration::ZERO);
+        }
+        // In the middle of a rebalance the coordinator takes no commit, and without this one all that was finished since
+        // the last would come again: the rebalance is served to its end first.
+        let deadline = deadline.max(Instant::now() + LAST_COMMIT);
+        loop {
+            context.assignment.apply_done(Duration::ZERO);
+            context.store(&self.consumer);
+            if context.commit(&self.consumer, CommitMode::Sync) || Instant::now() >= deadline {
+                break;
+            }
+            let _ = self.consumer.poll(POLL);
         }
         context.give_up(&self.consumer, None);
         let unassigned = match self.consumer.rebalance_protocol() {

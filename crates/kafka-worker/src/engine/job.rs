@@ -1,17 +1,19 @@
 //! A record on its way through the engine.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
-use mcp_core::{Failure, JobEnvelope};
+use mcp_core::{Class, Failure, JobEnvelope};
 use rdkafka::Message;
 use rdkafka::message::{Headers, OwnedMessage};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::ownership::Ownership;
+use super::ownership::{InFlight, Ownership, Waiting};
+use super::scheduler::Queued;
 
 /// A received record, decoded, with what its attempts have brought so far.
 #[derive(Debug)]
@@ -34,6 +36,12 @@ pub struct Job {
     pub traceparent: Option<String>,
     /// What each step answered in its last attempt; one that succeeded is not called again.
     pub steps: IndexMap<String, Result<Value, Failure>>,
+    /// What ended it, while its dead letter waits for the budget.
+    pub verdict: Option<(Failure, Class)>,
+    /// Why the server refused it and when, until it is clear whether it refuses everybody.
+    pub doubt: Option<(Failure, Instant)>,
+    in_flight: Option<InFlight>,
+    waiting: Option<Waiting>,
 }
 
 /// The beginning of a job's first attempt.
@@ -47,13 +55,18 @@ pub struct Started {
     pub outage: Duration,
 }
 
-/// The lane of a job: see [`super::scheduler`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LaneName {
-    /// Key order: topic, partition and ordering key.
-    Key(Arc<str>, i32, Box<[u8]>),
-    /// Partition order.
-    Partition(Arc<str>, i32),
+/// The lane of a job, see [`super::scheduler`]: a hash of what keeps its order. Should two collide, their jobs merely
+/// run one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneName(u64);
+
+impl LaneName {
+    /// The lane of a partition, or of one key in it.
+    pub fn new(topic: &str, partition: i32, key: Option<&[u8]>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (topic, partition, key).hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// What keeps its order.
@@ -81,24 +94,53 @@ impl Job {
             started: None,
             traceparent: None,
             steps: IndexMap::new(),
+            verdict: None,
+            doubt: None,
+            in_flight: None,
+            waiting: None,
         }
+    }
+
+    /// Its offset.
+    pub fn offset(&self) -> i64 {
+        self.message.offset()
+    }
+
+    /// Counts it in until it is dropped or [`Job::leave`] is called. `false`: it is left to the next owner.
+    pub fn enter(&mut self) -> bool {
+        if self.in_flight.is_none() {
+            self.in_flight = self.ownership.enter(self.offset());
+        }
+        self.in_flight.is_some()
+    }
+
+    /// Counts it out.
+    pub fn leave(&mut self) {
+        self.in_flight = None;
+    }
+
+    /// What it takes of the bounds on records and bytes.
+    pub fn size(&self) -> usize {
+        let message = &self.message;
+        message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)
+    }
+
+    /// Whether no attempt of it has begun.
+    pub fn is_untried(&self) -> bool {
+        self.started.is_none()
     }
 
     /// The lane it belongs to; none for one that runs on its own.
     pub fn lane(&self, ordering: Ordering) -> Option<LaneName> {
-        let topic = || self.ownership.topic.clone();
-        let partition = self.ownership.partition;
+        let lane = |key| LaneName::new(&self.ownership.topic, self.ownership.partition, key);
         match ordering {
             Ordering::Unordered => None,
-            Ordering::Partition => Some(LaneName::Partition(topic(), partition)),
-            Ordering::Key => {
-                let key = match (self.message.key(), &self.envelope) {
-                    (Some(key), _) if !key.is_empty() => key,
-                    (_, Ok(envelope)) => envelope.job_id.as_bytes(),
-                    (_, Err(_)) => return None,
-                };
-                Some(LaneName::Key(topic(), partition, key.into()))
-            }
+            Ordering::Partition => Some(lane(None)),
+            Ordering::Key => match (self.message.key(), &self.envelope) {
+                (Some(key), _) if !key.is_empty() => Some(lane(Some(key))),
+                (_, Ok(envelope)) => Some(lane(Some(envelope.job_id.as_bytes()))),
+                (_, Err(_)) => None,
+            },
         }
     }
 
@@ -118,6 +160,14 @@ impl Job {
         self.started.map_or(Duration::ZERO, |started| {
             (now - started.at).saturating_sub(outage.saturating_sub(started.outage))
         })
+    }
+}
+
+impl Queued for Job {
+    fn set_waiting(&mut self, waiting: bool) {
+        if waiting != self.waiting.is_some() {
+            self.waiting = waiting.then(|| Waiting::new(self.ownership.clone(), self.size()));
+        }
     }
 }
 
@@ -152,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_record_key_is_the_ordering_key_and_without_one_the_job_id() {
-        let key = |bytes: &[u8]| Some(LaneName::Key("t".into(), 3, bytes.into()));
+        let key = |bytes: &[u8]| Some(LaneName::new("t", 3, Some(bytes)));
         assert_eq!(job(Some("k"), VALID).lane(Ordering::Key), key(b"k"));
         assert_eq!(job(None, VALID).lane(Ordering::Key), key(b"a"));
         assert_eq!(job(Some(""), VALID).lane(Ordering::Key), key(b"a"));
@@ -162,7 +212,7 @@ mod tests {
     #[test]
     fn the_other_orders_ignore_the_key() {
         let lane = job(Some("k"), VALID).lane(Ordering::Partition);
-        assert_eq!(lane, Some(LaneName::Partition("t".into(), 3)));
+        assert_eq!(lane, Some(LaneName::new("t", 3, None)));
         assert_eq!(job(Some("k"), VALID).lane(Ordering::Unordered), None);
     }
 }

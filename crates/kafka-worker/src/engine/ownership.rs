@@ -1,9 +1,12 @@
 //! The right to work on a partition, shared between the poll thread and the jobs of one assignment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
+
+use super::flow::Load;
+use crate::mutation::{self, Mutation};
 
 /// One assignment of one partition. A partition that is revoked and assigned again has another one, with another epoch.
 #[derive(Debug)]
@@ -16,6 +19,11 @@ pub struct Ownership {
     pub epoch: u64,
     draining: AtomicBool,
     in_flight: AtomicUsize,
+    /// The highest offset that was ever started.
+    started: AtomicI64,
+    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
+    progress: AtomicU64,
     lost: CancellationToken,
 }
 
@@ -28,31 +36,38 @@ impl Ownership {
             epoch,
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            started: AtomicI64::new(i64::MIN),
+            waiting: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            progress: AtomicU64::new(0),
             lost: CancellationToken::new(),
         }
     }
 
-    /// Counts a job in, unless the partition is being given up. Each `true` must be followed by one
-    /// [`Ownership::leave`].
-    pub fn enter(&self) -> bool {
+    /// Counts the job at `offset` in for as long as the answer lives. None: the partition is being given up, and the job
+    /// is not one that the drain needs, see [`Ownership::is_given_up`].
+    pub fn enter(self: &Arc<Self>, offset: i64) -> Option<InFlight> {
         // Count first, look second, both sequentially consistent: the poll thread sets `draining` first and looks at the
         // count second, so one of the two sees the other.
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-        if self.draining.load(Ordering::SeqCst) {
-            self.leave();
-            return false;
+        let entered = InFlight::new(self.clone());
+        if self.is_given_up(offset) {
+            return None;
         }
-        true
+        self.started.fetch_max(offset, Ordering::SeqCst);
+        Some(entered)
     }
 
-    /// Counts a job out.
-    pub fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    /// From now on no job of this assignment is started.
+    /// From now on no job is started, other than those below one that was started already.
     pub fn stop_dispatch(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the job at `offset` is left to the next owner. A drain closes the gaps: what waits below an offset that
+    /// was started is still run, because otherwise all that is done above it would come again elsewhere.
+    pub fn is_given_up(&self, offset: i64) -> bool {
+        self.is_draining()
+            && !mutation::is(Mutation::EpochIgnored)
+            && (self.lost.is_cancelled() || offset > self.started.load(Ordering::SeqCst))
     }
 
     /// Whether the partition is being given up.
@@ -65,14 +80,96 @@ impl Ownership {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// The jobs that wait for something else than a permit, see [`Waiting`].
+    pub fn waiting(&self) -> Load {
+        Load {
+            records: self.waiting.load(Ordering::Relaxed),
+            bytes: self.waiting_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Something moved: a record came, a call was answered, a job ended.
+    pub fn progressed(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something moved.
+    pub fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
     /// The partition is gone: what still runs for it is cut off.
     pub fn lose(&self) {
         self.stop_dispatch();
-        self.lost.cancel();
+        if !mutation::is(Mutation::EpochIgnored) {
+            self.lost.cancel();
+        }
     }
 
     /// Resolves once the partition is gone.
     pub async fn lost(&self) {
         self.lost.cancelled().await;
+    }
+}
+
+/// Counts a job of an assignment as under way, as long as it lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<Ownership>);
+
+impl InFlight {
+    fn new(ownership: Arc<Ownership>) -> Self {
+        ownership.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self(ownership)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts a job among those that wait for something else than a permit (a retry, their time, another job of their
+/// key), as long as it lives.
+#[derive(Debug)]
+pub struct Waiting {
+    ownership: Arc<Ownership>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Counts a job of that size in.
+    pub fn new(ownership: Arc<Ownership>, bytes: usize) -> Self {
+        ownership.waiting.fetch_add(1, Ordering::Relaxed);
+        ownership.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { ownership, bytes }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.ownership.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.ownership
+            .waiting_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_lets_in_only_what_is_below_something_started() {
+        let ownership = Arc::new(Ownership::new("t".into(), 0, 1));
+        let started = ownership.enter(7).unwrap();
+        ownership.stop_dispatch();
+        assert!(ownership.enter(8).is_none());
+        let gap = ownership.enter(5).unwrap();
+        assert_eq!(ownership.in_flight(), 2);
+        drop((started, gap));
+        assert_eq!(ownership.in_flight(), 0);
+        ownership.lose();
+        assert!(ownership.enter(5).is_none());
     }
 }

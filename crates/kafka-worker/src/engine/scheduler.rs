@@ -2,25 +2,45 @@
 //!
 //! Jobs wait in *lanes*. A lane runs one job at a time, in the order of arrival; lanes run beside each other. Key order
 //! is a lane a key, partition order a lane a partition, and an unordered job has a lane of its own. A job that waits
-//! for its next attempt is *parked*: it keeps its place in its lane, but holds no permit.
+//! for its next attempt is *parked*: it keeps its place in its lane, but holds no permit. Parked jobs and those behind
+//! another one of their lane are told that they wait ([`Queued`]), since they must not take the room of those that
+//! could run.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::Hash;
 
 use tokio::time::Instant;
 
+/// A job that is told whether it waits: that it could not run even if there were a permit.
+pub trait Queued {
+    /// Called whenever that changes, and sometimes when it does not.
+    fn set_waiting(&mut self, waiting: bool);
+}
+
+impl<J: Queued> Queued for Box<J> {
+    fn set_waiting(&mut self, waiting: bool) {
+        (**self).set_waiting(waiting);
+    }
+}
+
 /// Identifies a lane while it holds jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LaneId(u64);
+pub enum LaneId<N> {
+    /// Jobs of that name share it.
+    Named(N),
+    /// One job's own.
+    Alone(u64),
+}
 
 #[derive(Debug)]
-struct Lane<N, J> {
-    name: Option<N>,
+struct Lane<J> {
     /// The head is the lane's next (or parked) job; the running one has been taken out.
     queue: VecDeque<J>,
     state: State,
-    /// Where it goes once its parked job is due.
+    /// When its parked job is due, and where it goes then.
+    due: Option<Instant>,
     place: Place,
 }
 
@@ -43,20 +63,18 @@ enum State {
 /// Jobs `J` in lanes, named ones by `N`.
 #[derive(Debug)]
 pub struct Scheduler<N, J> {
-    lanes: HashMap<LaneId, Lane<N, J>>,
-    named: HashMap<N, LaneId>,
-    ready: VecDeque<LaneId>,
-    due: BinaryHeap<Reverse<(Instant, LaneId)>>,
+    lanes: HashMap<LaneId<N>, Lane<J>>,
+    ready: VecDeque<LaneId<N>>,
+    due: BinaryHeap<Reverse<(Instant, LaneId<N>)>>,
     next_id: u64,
     running: usize,
     parked: usize,
 }
 
-impl<N: Clone + Eq + Hash, J> Default for Scheduler<N, J> {
+impl<N: Copy + Ord + Hash, J> Default for Scheduler<N, J> {
     fn default() -> Self {
         Self {
             lanes: HashMap::new(),
-            named: HashMap::new(),
             ready: VecDeque::new(),
             due: BinaryHeap::new(),
             next_id: 0,
@@ -66,72 +84,100 @@ impl<N: Clone + Eq + Hash, J> Default for Scheduler<N, J> {
     }
 }
 
-impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
+impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     /// Adds a job behind the others of the lane `name`; without a name it has a lane of its own.
-    pub fn push(&mut self, name: Option<N>, job: J) {
-        if let Some(id) = name.as_ref().and_then(|name| self.named.get(name))
-            && let Some(lane) = self.lanes.get_mut(id)
-        {
-            lane.queue.push_back(job);
-            return;
-        }
-        let id = LaneId(self.next_id);
-        self.next_id += 1;
-        if let Some(name) = &name {
-            self.named.insert(name.clone(), id);
-        }
-        let lane = Lane {
-            name,
-            queue: VecDeque::from([job]),
-            state: State::Ready,
-            place: Place::Last,
+    pub fn push(&mut self, name: Option<N>, mut job: J) {
+        let id = match name {
+            Some(name) => LaneId::Named(name),
+            None => {
+                self.next_id += 1;
+                LaneId::Alone(self.next_id)
+            }
         };
-        self.lanes.insert(id, lane);
-        self.ready.push_back(id);
+        match self.lanes.entry(id) {
+            Entry::Occupied(mut lane) => {
+                job.set_waiting(true);
+                lane.get_mut().queue.push_back(job);
+            }
+            Entry::Vacant(place) => {
+                place.insert(Lane {
+                    queue: VecDeque::from([job]),
+                    state: State::Ready,
+                    due: None,
+                    place: Place::Last,
+                });
+                self.ready.push_back(id);
+            }
+        }
     }
 
     /// Takes the next job that may run: parked ones whose time has come, then lanes in the order they became ready.
     /// The caller must end it with [`Scheduler::finish`] or [`Scheduler::park`].
-    pub fn next(&mut self, now: Instant) -> Option<(LaneId, J)> {
+    pub fn next(&mut self, now: Instant) -> Option<(LaneId<N>, J)> {
         self.wake(now);
         while let Some(id) = self.ready.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&id) else {
-                continue;
-            };
-            if lane.state != State::Ready {
-                continue;
-            }
-            if let Some(job) = lane.queue.pop_front() {
-                lane.state = State::Running;
-                self.running += 1;
+            if let Some(job) = self.take(id) {
                 return Some((id, job));
             }
         }
         None
     }
 
+    /// As [`Scheduler::next`], but the first of those that `prefers` likes, if there is one.
+    pub fn next_preferring(
+        &mut self,
+        now: Instant,
+        prefers: impl Fn(&J) -> bool,
+    ) -> Option<(LaneId<N>, J)> {
+        self.wake(now);
+        let is_liked = |id: &LaneId<N>| {
+            let head = self.lanes.get(id).and_then(|lane| lane.queue.front());
+            head.is_some_and(&prefers)
+        };
+        if let Some(at) = self.ready.iter().position(is_liked)
+            && let Some(id) = self.ready.remove(at)
+            && let Some(job) = self.take(id)
+        {
+            return Some((id, job));
+        }
+        self.next(now)
+    }
+
+    fn take(&mut self, id: LaneId<N>) -> Option<J> {
+        let lane = self.lanes.get_mut(&id)?;
+        if lane.state != State::Ready {
+            return None;
+        }
+        let job = lane.queue.pop_front()?;
+        lane.state = State::Running;
+        self.running += 1;
+        Some(job)
+    }
+
     /// The running job of the lane is done; the lane's next one may run.
-    pub fn finish(&mut self, id: LaneId) {
+    pub fn finish(&mut self, id: LaneId<N>) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
         self.running -= 1;
-        if lane.queue.is_empty() {
-            self.remove(id);
-        } else {
+        if let Some(next) = lane.queue.front_mut() {
+            next.set_waiting(false);
             lane.state = State::Ready;
             self.ready.push_back(id);
+        } else {
+            self.lanes.remove(&id);
         }
     }
 
     /// The running job of the lane waits until `due` and then runs again, before the lane's others.
-    pub fn park(&mut self, id: LaneId, job: J, due: Instant, place: Place) {
+    pub fn park(&mut self, id: LaneId<N>, mut job: J, due: Instant, place: Place) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
+        job.set_waiting(true);
         lane.queue.push_front(job);
         lane.state = State::Parked;
-        lane.place = place;
+        (lane.due, lane.place) = (Some(due), place);
         self.running -= 1;
         self.parked += 1;
         self.due.push(Reverse((due, id)));
@@ -142,31 +188,44 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Drops the waiting and parked jobs that `keep` refuses. Running ones are not touched.
-    pub fn retain(&mut self, mut keep: impl FnMut(&J) -> bool) {
+    /// The running job of the lane is given up, and so are those behind it that `keep` refuses: they must not overtake
+    /// it. The next one of the lane may run.
+    pub fn give_up(&mut self, id: LaneId<N>, mut keep: impl FnMut(&J) -> bool) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.queue.retain(|job| keep(job));
+        }
+        self.finish(id);
+    }
+
+    /// Drops the waiting and parked jobs that `keep` refuses. It is told until when a job's lane is parked. Running ones
+    /// are not touched.
+    pub fn retain(&mut self, mut keep: impl FnMut(&mut J, Option<Instant>) -> bool) {
         let mut emptied = Vec::new();
         for (id, lane) in &mut self.lanes {
-            let head_parked = lane.state == State::Parked;
+            let parked = lane.due.filter(|_| lane.state == State::Parked);
             let mut index = 0;
             let mut head_dropped = false;
-            lane.queue.retain(|job| {
-                let kept = keep(job);
+            lane.queue.retain_mut(|job| {
+                let kept = keep(job, parked);
                 head_dropped |= index == 0 && !kept;
                 index += 1;
                 kept
             });
-            if head_parked && head_dropped {
+            if parked.is_some() && head_dropped {
                 // The next job of the lane does not inherit the wait.
                 self.parked -= 1;
                 lane.state = State::Ready;
                 self.ready.push_back(*id);
+            }
+            if let (State::Ready, Some(next)) = (&lane.state, lane.queue.front_mut()) {
+                next.set_waiting(false);
             }
             if lane.queue.is_empty() && lane.state != State::Running {
                 emptied.push(*id);
             }
         }
         for id in emptied {
-            self.remove(id);
+            self.lanes.remove(&id);
         }
         let lanes = &self.lanes;
         self.due.retain(|Reverse((_, id))| {
@@ -203,6 +262,9 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
             {
                 lane.state = State::Ready;
                 self.parked -= 1;
+                if let Some(job) = lane.queue.front_mut() {
+                    job.set_waiting(false);
+                }
                 match lane.place {
                     Place::First => first.push(id),
                     Place::Last => self.ready.push_back(id),
@@ -212,14 +274,6 @@ impl<N: Clone + Eq + Hash, J> Scheduler<N, J> {
         // In the order in which they were due.
         for id in first.into_iter().rev() {
             self.ready.push_front(id);
-        }
-    }
-
-    fn remove(&mut self, id: LaneId) {
-        if let Some(lane) = self.lanes.remove(&id)
-            && let Some(name) = lane.name
-        {
-            self.named.remove(&name);
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::mutation::{self, Mutation};
+
 /// The unfinished records of one partition in one assignment, and how far it may be committed.
 #[derive(Debug)]
 pub struct PartitionTracker {
@@ -62,13 +64,22 @@ impl PartitionTracker {
     /// Notes that the record's outcome is durable. `false`: another epoch's record, an unknown offset, or finished
     /// before; nothing changes then, so a late result of an assignment that was lost does no harm.
     pub fn finish(&mut self, epoch: u64, offset: i64) -> bool {
-        if epoch != self.epoch {
+        if epoch != self.epoch && !mutation::is(Mutation::EpochIgnored) {
             return false;
         }
-        let Ok(at) = self
+        let mut found = self
             .window
-            .binary_search_by_key(&offset, |received| received.offset)
-        else {
+            .binary_search_by_key(&offset, |received| received.offset);
+        if mutation::is(Mutation::GapPlusOne) {
+            let first = self.window.front().map_or(0, |first| first.offset);
+            let at = usize::try_from(offset - first).unwrap_or(usize::MAX);
+            found = if at < self.window.len() {
+                Ok(at)
+            } else {
+                Err(at)
+            };
+        }
+        let Ok(at) = found else {
             return false;
         };
         let received = &mut self.window[at];
@@ -86,7 +97,15 @@ impl PartitionTracker {
 
     /// The offset to read next after a restart: every record before it is finished. `None` before the first record.
     pub fn committable(&self) -> Option<i64> {
-        self.window.front().map(|first| first.offset).or(self.next)
+        let committable = self.window.front().map(|first| first.offset).or(self.next);
+        if mutation::is(Mutation::CommitHighest) {
+            let finished = self.window.iter().rfind(|received| received.finished);
+            return finished.map(|last| last.offset + 1).or(committable);
+        }
+        if mutation::is(Mutation::OffByOne) {
+            return committable.map(|offset| offset + 1);
+        }
+        committable
     }
 
     /// The committable offset, if it has moved since the last call.
@@ -98,6 +117,11 @@ impl PartitionTracker {
     /// What [`PartitionTracker::take_commit`] handed out was not committed: it is to be handed out again.
     pub fn untake_commit(&mut self) {
         self.taken = self.taken.map(|_| i64::MIN);
+    }
+
+    /// The offset behind the last record received; none before the first one.
+    pub fn next(&self) -> Option<i64> {
+        self.next
     }
 
     /// How many records are not finished.

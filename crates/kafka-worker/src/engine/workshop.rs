@@ -8,7 +8,6 @@ use mcp_client::McpClient;
 use mcp_core::clock::rfc3339;
 use mcp_core::{Class, Clock, Failure, JobResult, JobStatus, RetryPolicy};
 use mcp_runtime::trace_context;
-use rdkafka::Message;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -17,7 +16,10 @@ use super::job::{self, Job};
 use crate::attempt::{self, Attempt};
 use crate::dead_letter::Verdict;
 use crate::journal::Journal;
+use crate::mutation::{self, Mutation};
 use crate::outbox::Outbox;
+use crate::signals::Pulse;
+use crate::spans;
 
 /// What jobs need, shared by their tasks.
 pub struct Workshop {
@@ -37,6 +39,8 @@ pub struct Workshop {
     pub group: String,
     /// Wall clock.
     pub clock: Clock,
+    /// Whether the process has stood still lately.
+    pub pulse: Pulse,
 }
 
 /// How a job ended for good.
@@ -49,35 +53,40 @@ pub(super) enum Outcome {
 /// with the task.
 pub(super) async fn guarded_attempt(workshop: &Workshop, job: &mut Job, ends: Instant) -> Attempt {
     let message = &job.message;
-    let span = tracing::info_span!(
-        "process",
-        otel.name = format!("process {}", message.topic()),
-        otel.kind = "consumer",
-        messaging.system = "kafka",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = message.topic(),
-        messaging.destination.partition.id = message.partition(),
-        messaging.kafka.offset = message.offset(),
-        messaging.consumer.group.name = workshop.group,
-        messaging.message.id = job.id(),
+    let span = spans::process(
+        message,
+        job.id(),
+        &workshop.group,
+        workshop.journal.worker(),
     );
-    trace_context::set_parent(&span, |name| job::header(message, name));
-    let trace = trace_context::inject(&span);
+    // A record without a context has the one that its first attempt began.
+    let incoming = |name: &str| {
+        let own = job::header(message, name);
+        let earlier = job.traceparent.as_deref();
+        own.or(earlier.filter(|_| name == trace_context::TRACEPARENT))
+    };
+    trace_context::set_parent(&span, incoming);
+    let trace = trace_context::outgoing(&span, incoming);
     job.traceparent = trace
         .iter()
-        .find_map(|(name, value)| (name == "traceparent").then(|| value.clone()));
-    let attempt =
-        attempt::make(&workshop.client, job, workshop.call_timeout, ends, &trace).instrument(span);
-    match AssertUnwindSafe(attempt).catch_unwind().await {
+        .find_map(|(name, value)| (name == trace_context::TRACEPARENT).then(|| value.clone()));
+    let attempt = attempt::make(&workshop.client, job, workshop.call_timeout, ends, &trace)
+        .instrument(span.clone());
+    let attempt = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
         // The panic hook has logged it.
         Err(_) => attempt::defect(),
+    };
+    if let Err(failure) = &attempt.result {
+        spans::failed(&span, failure.code.as_str());
     }
+    attempt
 }
 
 /// Returns once the outcome is where it belongs: nowhere, in the result topic, in the dead-letter topic.
 pub(super) async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcome) {
+    // The partition may be another's since a standstill; then the loss of it, which is told within that time, ends this.
+    workshop.pulse.steady().await;
     let now = rfc3339(workshop.clock.now());
     let started_at = job
         .started
@@ -109,16 +118,19 @@ pub(super) async fn make_durable(workshop: &Workshop, job: &Job, outcome: Outcom
                 failed_at: now,
                 worker: workshop.journal.worker().to_owned(),
                 traceparent: job.traceparent.clone(),
-                failure,
+                failure: failure.clone(),
             };
-            workshop.outbox.dead_letter(&job.message, &verdict).await;
-            let failure = &verdict.failure;
+            let written = workshop.outbox.dead_letter(&job.message, verdict);
+            match mutation::is(Mutation::DeadLetterNotAwaited) {
+                true => _ = written.now_or_never(),
+                false => written.await,
+            }
             result.status = JobStatus::DeadLettered;
             result.error = Some(json!({
                 "code": failure.code.as_str(), "class": class.as_str(), "message": failure.message, "detail": failure.detail,
             }));
             workshop.outbox.result(&job.message, result).await;
-            workshop.journal.dead_lettered(job, failure, class);
+            workshop.journal.dead_lettered(job, &failure, class);
         }
     }
 }

@@ -5,7 +5,8 @@ use mcp_testkit::{Kafka, NewRecord, Reply, StubServer};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::setting::Setting;
+use crate::setting::{Setting, answered, ids, tool_job, wait_answered};
+use crate::worker::SOON;
 
 const RECORDS: usize = 2_000;
 /// What a worker with one job at a time may have in hand.
@@ -74,4 +75,88 @@ async fn intake_pauses_while_the_server_is_busy_and_everything_is_done_in_the_en
     assert_eq!(server.calls().len(), RECORDS);
     let resident = resident_kb(worker.process.id());
     assert!(resident < MEMORY_KB, "{resident} kB");
+}
+
+#[tokio::test]
+async fn a_slow_key_stops_neither_the_other_keys_nor_the_other_partitions() {
+    let setting = Setting::new(Kafka::shared().await, "slow-key", 2).await;
+    let server = StubServer::start(async |call| match &*call.tool {
+        "slow" => Reply::Hang,
+        _ => Reply::text("done"),
+    })
+    .await;
+    let slow = ids("slow", 600);
+    let (beside, elsewhere) = (ids("beside", 100), ids("elsewhere", 800));
+    let on = |id: &String, key: &str, partition: i32| {
+        let tool = if key == "slow" { "slow" } else { "x" };
+        tool_job(id, tool).key(key).partition(partition)
+    };
+    setting
+        .submit_all(slow[..100].iter().map(|id| on(id, "slow", 0)))
+        .await;
+    setting
+        .submit_all(beside.iter().map(|id| on(id, id, 0)))
+        .await;
+    setting
+        .submit_all(slow[100..].iter().map(|id| on(id, "slow", 0)))
+        .await;
+    setting
+        .submit_all(elsewhere.iter().map(|id| on(id, id, 1)))
+        .await;
+
+    let worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 4)
+        .var("WORKER_WAITING_MAX", 400)
+        .start_ready()
+        .await;
+    let others: Vec<_> = beside.iter().chain(&elsewhere).cloned().collect();
+    wait_answered(&server, &others, SOON).await;
+    worker
+        .wait_metric("worker_partitions_paused", "", |paused| paused == 1.0)
+        .await;
+    let waiting = worker.metric("worker_jobs_waiting", "").await;
+    assert!(waiting.is_ok_and(|waiting| (200.0..600.0).contains(&waiting)));
+    assert!(
+        worker
+            .log()
+            .contains("the partition is paused: as many of its jobs wait")
+    );
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_a_retry_or_their_time_do_not_starve_the_others() {
+    let setting = Setting::new(Kafka::shared().await, "starve", 1).await;
+    let server = StubServer::start(async |call| match &*call.tool {
+        "later" => Reply::tool_error_with(
+            json!({"code": "busy", "retryable": true, "retryAfterMs": 200_000}),
+            "later",
+        ),
+        _ => Reply::text("done"),
+    })
+    .await;
+    let (retried, scheduled, good) = (ids("retried", 600), ids("scheduled", 600), ids("good", 50));
+    let for_later = |id: &String| {
+        let job = json!({"jobID": id, "jobType": "tool-call", "payload": {"tool": "x"}, "notBefore": "2999-01-01T00:00:00Z"});
+        NewRecord::value(job.to_string())
+    };
+    setting
+        .submit_all(retried.iter().map(|id| tool_job(id, "later")))
+        .await;
+    setting.submit_all(scheduled.iter().map(for_later)).await;
+    setting
+        .submit_all(good.iter().map(|id| tool_job(id, "x")))
+        .await;
+
+    // With one job at a time, 512 that could run are as many as are let in.
+    let worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 1)
+        .start_ready()
+        .await;
+    wait_answered(&server, &good, SOON).await;
+    worker
+        .wait_metric("worker_jobs_waiting", "", |waiting| waiting == 1_200.0)
+        .await;
+    assert!(answered(&server).len() >= good.len());
 }

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mcp_testkit::{Kafka, Reply, StubServer};
+use mcp_testkit::{Kafka, Reply, StubServer, eventually};
 
-use crate::setting::{Setting, answered, ids, tool_job};
+use crate::setting::{Setting, answered, ids, repeated, tool_job};
+use crate::worker::SOON;
 
 #[tokio::test]
 async fn a_server_that_refuses_every_job_does_not_empty_the_topic_into_the_dead_letters() {
@@ -54,4 +55,153 @@ async fn a_server_that_refuses_every_job_does_not_empty_the_topic_into_the_dead_
     worker
         .wait_metric("worker_breaker_open", "", |open| open == 0.0)
         .await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_it_is_not_ready_is_not_tried_and_lag_grows_meanwhile() {
+    let setting = Setting::new(Kafka::shared().await, "not-ready", 1).await;
+    let healthy = Arc::new(AtomicBool::new(false));
+    let state = healthy.clone();
+    let server = StubServer::start(move |_| {
+        let healthy = state.load(Ordering::Relaxed);
+        async move {
+            match healthy {
+                true => Reply::text("done"),
+                false => Reply::status(503),
+            }
+        }
+    })
+    .await;
+    server.set_readiness(503);
+    let (first, later) = (ids("first", 20), ids("later", 30));
+    setting
+        .submit_all(first.iter().map(|id| tool_job(id, "x")))
+        .await;
+    let mut worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 4)
+        .var("WORKER_MAX_ATTEMPTS", 2)
+        .start()
+        .await;
+    let reason = worker.wait_not_ready("server", "/ready answers 503").await;
+    assert!(reason.contains("server-unavailable"), "{reason}");
+    worker
+        .wait_metric("worker_intake_held", "reason=\"server\"", |held| {
+            held == 1.0
+        })
+        .await;
+    worker
+        .wait_metric("worker_partitions_paused", "", |paused| paused == 1.0)
+        .await;
+    let calls = server.calls().len();
+    setting
+        .submit_all(later.iter().map(|id| tool_job(id, "x")))
+        .await;
+    worker
+        .wait_metric("worker_partition_lag", "", |lag| lag == 50.0)
+        .await;
+    assert_eq!(
+        server.calls().len(),
+        calls,
+        "a server that is not ready is left alone"
+    );
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+
+    healthy.store(true, Ordering::Relaxed);
+    server.set_readiness(200);
+    setting.wait_all_committed().await;
+    worker.wait_ready().await;
+    assert_eq!(answered(&server).len() - calls, first.len() + later.len());
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+}
+
+#[tokio::test]
+async fn half_of_the_calls_failing_counts_as_an_outage() {
+    let setting = Setting::new(Kafka::shared().await, "half", 1).await;
+    let failing = Arc::new(AtomicBool::new(true));
+    let state = failing.clone();
+    let server = StubServer::start(move |call| {
+        let fails = state.load(Ordering::Relaxed) && call.number % 2 == 0;
+        async move {
+            match fails {
+                true => Reply::status(500),
+                false => Reply::text("done"),
+            }
+        }
+    })
+    .await;
+    let all = ids("job", 400);
+    setting
+        .submit_all(all.iter().map(|id| tool_job(id, "x").key(id)))
+        .await;
+    let worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 1)
+        .start()
+        .await;
+    worker.wait_not_ready("server", "server-error").await;
+    failing.store(false, Ordering::Relaxed);
+    setting.wait_all_committed().await;
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+}
+
+#[tokio::test]
+async fn few_jobs_are_not_dead_lettered_for_a_server_that_is_not_ready() {
+    let setting = Setting::new(Kafka::shared().await, "few", 1).await;
+    let server = StubServer::start(async |call| match call.attempt {
+        1..=2 => Reply::status(500),
+        _ => Reply::text("done"),
+    })
+    .await;
+    server.set_readiness(503);
+    setting.submit(tool_job("only", "x")).await;
+    let mut worker = setting
+        .worker(&server)
+        .var("WORKER_MAX_ATTEMPTS", 2)
+        .start()
+        .await;
+    worker.wait_not_ready("server", "/ready answers 503").await;
+    server.set_readiness(200);
+    setting.wait_all_committed().await;
+    worker.wait_ready().await;
+    assert_eq!(answered(&server).len(), 3);
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+}
+
+#[tokio::test]
+async fn jobs_that_are_their_own_trouble_do_not_keep_a_ready_server_from_the_others() {
+    let setting = Setting::new(Kafka::shared().await, "own-troubles", 1).await;
+    let server = StubServer::start(async |call| match &*call.tool {
+        "bad" => Reply::status(500),
+        _ => Reply::text("done"),
+    })
+    .await;
+    server.set_readiness(200);
+    let (bad, good) = (ids("bad", 15), ids("good", 20));
+    setting
+        .submit_all(bad.iter().map(|id| tool_job(id, "bad")))
+        .await;
+    setting
+        .submit_all(good.iter().map(|id| tool_job(id, "x")))
+        .await;
+    let worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 1)
+        .var("WORKER_MAX_ATTEMPTS", 3)
+        .start()
+        .await;
+    setting.wait_all_committed().await;
+    assert_eq!(setting.dead_letters(bad.len()).await.len(), bad.len());
+    eventually(SOON, async || match answered_ok(&server, &good) {
+        true => Ok(()),
+        false => Err("some are missing"),
+    })
+    .await;
+    assert!(repeated(&server).iter().all(|job| job.starts_with("bad")));
+    drop(worker);
+}
+
+fn answered_ok(server: &StubServer, jobs: &[String]) -> bool {
+    let answered = answered(server);
+    jobs.iter().all(|job| answered.contains(job))
 }

@@ -1,21 +1,24 @@
+use std::cell::RefCell;
+
 use mcp_testkit::{Kafka, Reply, StubServer};
 
-use crate::setting::{Setting, answered, ids, jobs_of, repeated, tool_job, wait_answered};
+use crate::protocol::{Protocol, by_both_protocols};
+use crate::setting::{Ledger, Setting, answered, ids, jobs_of, repeated, tool_job, wait_answered};
 use crate::worker::SOON;
 
-#[tokio::test]
-async fn kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early() {
-    let setting = Setting::new(Kafka::shared().await, "kill", 2).await;
+async fn kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early(protocol: Protocol) {
+    let setting = protocol.setting("kill", 2).await;
     // The slow job hangs until the worker that runs it is killed.
     let server = StubServer::start(async |call| match (&*call.tool, call.attempt) {
         ("slow", 1) => Reply::Hang,
         _ => Reply::text("done"),
     })
     .await;
-    let mut ledger = Vec::new();
-    let mut submit = async |partition: i32, id: &str, tool: &str| {
+    let ledger = RefCell::new(Ledger::new());
+    let submit = async |partition: i32, id: &str, tool: &str| {
         let record = tool_job(id, tool).key(id).partition(partition);
-        ledger.push((setting.submit(record).await, id.to_owned()));
+        let at = setting.submit(record).await;
+        ledger.borrow_mut().push((at, id.to_owned()));
     };
     submit(0, "first", "slow").await;
     for id in ids("behind", 20) {
@@ -24,10 +27,11 @@ async fn kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early()
     for id in ids("beside", 5) {
         submit(1, &id, "fast").await;
     }
-    let all: Vec<_> = ledger.iter().map(|(_, id)| id.clone()).collect();
+    let all: Vec<_> = ledger.borrow().iter().map(|(_, id)| id.clone()).collect();
 
     let scenario = async {
-        let mut first = setting.worker(&server).start().await;
+        let build = || protocol.worker(&setting, &server);
+        let mut first = build().start().await;
         wait_answered(&server, &all[1..], SOON).await;
         // The other partition is committed, and with it this one would be, if it were to be.
         setting
@@ -36,7 +40,7 @@ async fn kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early()
             .await;
         first.process.kill9();
 
-        let _second = setting.worker(&server).start().await;
+        let _second = build().start().await;
         wait_answered(&server, &all, SOON).await;
         setting.wait_all_committed().await;
     };
@@ -55,6 +59,8 @@ async fn kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early()
     assert!(!beside, "what was committed came again");
     assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
 }
+
+by_both_protocols!(kill_9_in_the_middle_of_a_job_loses_nothing_and_commits_nothing_early);
 
 #[tokio::test]
 async fn a_restarted_group_resumes_at_the_committed_offset() {

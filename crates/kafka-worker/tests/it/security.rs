@@ -8,7 +8,7 @@ use crate::setting::{Setting, tool_job};
 use crate::worker::WorkerBuilder;
 
 /// librdkafka's properties as variables, the password as a file.
-fn with_properties(
+pub(crate) fn with_properties(
     mut worker: WorkerBuilder,
     properties: Vec<(String, String)>,
     folder: &TempDir,

@@ -1,6 +1,7 @@
 //! Topics and a group of one test's own, and jobs to put there.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -91,25 +92,32 @@ impl<'k> Setting<'k> {
     }
 
     /// Runs `scenario`, and meanwhile looks again and again at the committed offsets: no job that `done` does not know may
-    /// lie behind them. `ledger` names the job at each partition and offset.
+    /// lie behind them, and they never go back.
     pub(crate) async fn watch_commits<T>(
         &self,
-        ledger: &[((i32, i64), String)],
+        ledger: &RefCell<Ledger>,
         done: impl Fn() -> Vec<String>,
         scenario: impl Future<Output = T>,
     ) -> T {
         let watch = async {
+            let mut before = Vec::new();
             loop {
                 // First the offsets, then what is done: the other way round a job could finish in between.
                 let committed = self.committed().await;
-                let done = done();
-                for ((partition, offset), job) in ledger {
+                let done: HashSet<_> = done().into_iter().collect();
+                for ((partition, offset), job) in ledger.borrow().iter() {
                     let beyond = committed[*partition as usize].is_some_and(|at| *offset < at);
                     assert!(
                         !beyond || done.contains(job),
                         "partition {partition} is committed up to {committed:?}, but {job} at {offset} is not done"
                     );
                 }
+                let went_back = before
+                    .iter()
+                    .zip(&committed)
+                    .any(|(before, now)| before > now);
+                assert!(!went_back, "committed: {before:?}, then {committed:?}");
+                before = committed;
             }
         };
         tokio::select! {
@@ -118,6 +126,9 @@ impl<'k> Setting<'k> {
         }
     }
 }
+
+/// The job at each partition and offset.
+pub(crate) type Ledger = Vec<((i32, i64), String)>;
 
 /// A `tool-call` job whose tool says what the stub is to do.
 pub(crate) fn tool_job(id: &str, tool: &str) -> NewRecord {

@@ -140,7 +140,7 @@ async fn help_names_every_variable() {
     };
     let (status, mut help) = run("--help").await;
     assert!(status.success());
-    help.wait_for_line("Example:", SOON).await;
+    help.wait_for_line("Examples:", SOON).await;
     let text = help.output().join("\n");
     for name in [
         "KAFKA_BROKERS",

@@ -41,12 +41,15 @@ impl WorkerBuilder {
     /// Starts it and waits until its admin routes answer.
     pub(crate) async fn start(self) -> Worker {
         let mut process = self.process();
-        let line = process.wait_for_line(" admin=", SOON).await;
-        let (_, rest) = line.split_once(" admin=").expect("just found");
-        let (_, port) = rest
-            .split_whitespace()
+        // In text it is `admin=host:port`, in JSON `"admin":"host:port"`.
+        let line = process.wait_for_line("admin", SOON).await;
+        let (_, rest) = line.split_once("admin").expect("just found");
+        let port = rest
+            .trim_start_matches(['=', '"', ':'])
+            .split([' ', '"'])
             .next()
             .and_then(|address| address.rsplit_once(':'))
+            .map(|(_, port)| port)
             .unwrap_or_else(|| panic!("no port in {line:?}"));
         let admin = format!("127.0.0.1:{port}");
         Worker { process, admin }

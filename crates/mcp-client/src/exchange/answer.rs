@@ -42,14 +42,13 @@ impl Wire {
         redaction: &Redaction,
     ) -> Result<Answer, Miss> {
         if !response.status().is_success() {
-            return Err(Miss::Refused(
-                self.read_refusal(response, id, redaction).await,
-            ));
+            let refusal = Box::pin(self.read_refusal(response, id, redaction)).await;
+            return Err(Miss::Refused(refusal));
         }
         let headers = response.headers().clone();
         let mut budget = Budget::new(self.answer_max);
         let incoming = if is_event_stream(&headers) {
-            self.read_stream(response, id, session, &mut budget).await?
+            Box::pin(self.read_stream(response, id, session, &mut budget)).await?
         } else {
             self.read_json(response, id, &mut budget, redaction).await?
         };

@@ -58,15 +58,15 @@ async fn a_modern_call_has_exactly_these_bytes() {
     );
     let expected = format!(
         "POST /mcp HTTP/1.1\r\n\
-         x-tenant: t1\r\n\
-         authorization: Bearer k1\r\n\
-         content-type: application/json\r\n\
-         accept: application/json, text/event-stream\r\n\
          idempotency-key: mcp-jobs/j%C3%B6b/s\r\n\
          traceparent: 00-0a-0b-01\r\n\
          mcp-protocol-version: 2026-07-28\r\n\
          mcp-method: tools/call\r\n\
          mcp-name: =?base64?Z3LDvMOfZW4=?=\r\n\
+         x-tenant: t1\r\n\
+         authorization: Bearer k1\r\n\
+         content-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\n\
          user-agent: mcp-hybrid/0.1.0\r\n\
          host: 127.0.0.1:{}\r\n\
          content-length: {}\r\n\r\n",

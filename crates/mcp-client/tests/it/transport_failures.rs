@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_client::{McpClient, ServerUrl};
+use mcp_client::{McpClient, Readiness, ServerUrl};
 use mcp_core::{Blame, ErrorCode};
 use mcp_testkit::eventually;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -159,4 +159,32 @@ async fn a_connection_that_is_not_made_in_time_is_an_unreachable_server() {
     let client = McpClient::builder(url).connect_timeout(Duration::from_millis(200));
     let failure = call(&client.build().unwrap()).await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::ServerUnreachable, "{failure}");
+}
+
+#[tokio::test]
+async fn a_server_is_asked_for_its_readiness_at_the_root_of_its_host_and_without_a_key() {
+    let server = mcp_testkit::StubServer::start(async |_| mcp_testkit::Reply::Hang).await;
+    let client = client_of(&format!("{}/mcp/deep?key=hunter2", server.url()));
+    for (status, code) in [
+        (200, None),
+        (204, None),
+        (500, Some(ErrorCode::ServerError)),
+        (503, Some(ErrorCode::ServerUnavailable)),
+    ] {
+        server.set_readiness(status);
+        match (client.readiness().await, code) {
+            (Readiness::Ready, None) => {}
+            (Readiness::NotReady(failure), Some(code)) => assert_eq!(failure.code, code),
+            (other, _) => panic!("{status}: {other:?}"),
+        }
+    }
+    for status in [401, 404, 405, 302] {
+        server.set_readiness(status);
+        assert_eq!(client.readiness().await, Readiness::Unknown, "{status}");
+    }
+    drop(server);
+    let Readiness::NotReady(failure) = client_of("http://127.0.0.1:1/").readiness().await else {
+        panic!("nobody listens there")
+    };
+    assert_eq!(failure.code, ErrorCode::ServerUnreachable);
 }

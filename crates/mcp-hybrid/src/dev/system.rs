@@ -137,8 +137,9 @@ impl System {
                 .with("MCP_CONSUMER_GROUP", &names.group)
                 .with("MCP_SERVER_URL", format!("http://{server}"));
             let config = WorkerConfig::from_vars(&vars)?;
-            let ready = Conditions::default();
-            let worker = Worker::new(config, &ready, stop_workers.clone(), Some(told.clone()))?;
+            let (live, ready) = (Conditions::default(), Conditions::default());
+            let stop = stop_workers.clone();
+            let worker = Worker::new(config, &live, &ready, stop, Some(told.clone()))?;
             workers.spawn(worker.run());
             joining.push(ready);
         }

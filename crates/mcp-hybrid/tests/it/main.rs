@@ -11,4 +11,5 @@ mod processes;
 mod real_servers;
 mod refusals;
 mod submit;
+mod trace;
 mod wait;

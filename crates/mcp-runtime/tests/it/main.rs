@@ -3,20 +3,25 @@
 use mcp_runtime::{Telemetry, Vars, trace_context};
 
 #[tokio::test]
-async fn trace_context_is_passed_on_whatever_is_logged() {
+async fn trace_context_is_passed_on_whatever_is_logged_and_exported() {
     let vars = Vars::default().with("RUST_LOG", "off");
     let telemetry = Telemetry::init("test", &vars).unwrap();
-    let span = tracing::info_span!("process");
-    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
-    trace_context::set_parent(&span, |name| (name == "traceparent").then_some(&*parent));
-
-    let headers = trace_context::inject(&span);
-
-    let [(name, value)] = &headers[..] else {
-        panic!("one header: {headers:?}")
+    let span = tracing::info_span!(target: trace_context::TARGET, "process");
+    let outgoing = |parent: &str| {
+        let headers =
+            trace_context::outgoing(&span, |name| (name == "traceparent").then_some(parent));
+        let [(name, value)] = &headers[..] else {
+            panic!("one header: {headers:?}")
+        };
+        assert_eq!(name, "traceparent");
+        value.clone()
     };
-    assert_eq!(name, "traceparent");
-    assert!(value.contains(trace) && *value != parent, "{value}");
+
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(outgoing(parent), parent);
+    let (first, second) = (outgoing("rubbish"), outgoing("rubbish"));
+    let parts: Vec<_> = first.split('-').map(str::len).collect();
+    assert_eq!(parts, [2, 32, 16, 2], "{first}");
+    assert_ne!(first, second);
     telemetry.shutdown();
 }

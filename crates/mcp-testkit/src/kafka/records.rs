@@ -24,7 +24,7 @@ use crate::eventually;
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// The group of consumers that never join one.
-const READER: &str = "mcp-testkit-reader";
+pub(super) const READER: &str = "mcp-testkit-reader";
 
 /// A record to be produced.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,7 @@ impl Record {
             .unwrap_or_else(|error| panic!("{error} in the value {:?}", self.text()))
     }
 
-    fn of(message: &impl Message) -> Record {
+    pub(super) fn of(message: &impl Message) -> Record {
         let headers = message.headers().map_or_else(Vec::new, |headers| {
             headers
                 .iter()

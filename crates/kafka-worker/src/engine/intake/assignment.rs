@@ -7,35 +7,39 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::gauge;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::engine::dispatcher::Done;
-use crate::engine::flow::Flow;
+use crate::engine::flow::{Gate, Load};
 use crate::engine::ownership::Ownership;
 use crate::engine::tracker::PartitionTracker;
-use crate::metric_definitions as metric;
+use crate::watchdog::Standing;
 
-/// The owned partitions, what is done of them, and the flow control over their sum.
+/// The owned partitions, and what is done of them.
 pub(super) struct Assignment {
-    owned: Mutex<HashMap<(Arc<str>, i32), Owned>>,
+    partitions: Mutex<Partitions>,
     epochs: AtomicU64,
     done: Mutex<Receiver<Done>>,
-    flow: Mutex<Flow>,
+}
+
+#[derive(Default)]
+struct Partitions {
+    by_topic: HashMap<Arc<str>, HashMap<i32, Owned>>,
+    /// Received and not finished, over all of them.
+    unfinished: Load,
 }
 
 struct Owned {
     ownership: Arc<Ownership>,
     tracker: PartitionTracker,
-}
-
-impl Owned {
-    fn new(topic: Arc<str>, partition: i32, epoch: u64) -> Self {
-        Self {
-            ownership: Arc::new(Ownership::new(topic, partition, epoch)),
-            tracker: PartitionTracker::new(epoch),
-        }
-    }
+    /// Over its jobs that wait.
+    gate: Gate,
+    /// Whether the consumer was told to pause it.
+    paused: bool,
+    /// How far the client has fetched, as far as it has told.
+    fetched: Option<i64>,
+    /// A batch from which on nothing can be read.
+    corrupt: Option<i64>,
 }
 
 /// What a received record is.
@@ -49,55 +53,139 @@ pub(super) enum Receipt {
         /// Records of the old log that were not finished.
         unfinished: usize,
     },
-    /// Of a partition that is not owned, or is being given up: it comes again elsewhere.
+    /// Of a partition that is not owned, is being given up, or can't be read on: it comes again elsewhere or later.
     NotOwned,
 }
 
-impl Assignment {
-    pub(super) fn new(done: Receiver<Done>, flow: Flow) -> Self {
+/// What is received and not finished.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loads {
+    pub(super) unfinished: Load,
+    /// That part of it that waits.
+    pub(super) waiting: Load,
+}
+
+impl Loads {
+    /// What could run if there were permits.
+    pub(super) fn runnable(self) -> Load {
+        self.unfinished.without(self.waiting)
+    }
+}
+
+/// What the consumer is to be told.
+pub(super) struct Pauses {
+    pub(super) pause: TopicPartitionList,
+    pub(super) resume: TopicPartitionList,
+    /// Paused partitions, once it has been told.
+    pub(super) paused: usize,
+    /// Partitions that are paused alone, because too many of their jobs wait.
+    pub(super) crowded: Vec<(Arc<str>, i32)>,
+}
+
+impl Owned {
+    fn new(topic: Arc<str>, partition: i32, epoch: u64) -> Self {
         Self {
-            owned: Mutex::default(),
-            epochs: AtomicU64::new(1),
-            done: Mutex::new(done),
-            flow: Mutex::new(flow),
+            ownership: Arc::new(Ownership::new(topic, partition, epoch)),
+            tracker: PartitionTracker::new(epoch),
+            gate: Gate::default(),
+            paused: false,
+            fetched: None,
+            corrupt: None,
         }
     }
 
-    pub(super) fn flow(&self) -> MutexGuard<'_, Flow> {
-        lock(&self.flow)
+    fn unfinished(&self) -> Load {
+        Load {
+            records: self.tracker.unfinished(),
+            bytes: self.tracker.unfinished_bytes(),
+        }
+    }
+}
+
+impl Partitions {
+    fn get(&self, topic: &str, partition: i32) -> Option<&Owned> {
+        self.by_topic.get(topic)?.get(&partition)
+    }
+
+    fn get_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Owned> {
+        self.by_topic.get_mut(topic)?.get_mut(&partition)
+    }
+
+    fn insert(&mut self, owned: Owned) {
+        let (topic, partition) = (owned.ownership.topic.clone(), owned.ownership.partition);
+        self.remove(&topic, partition);
+        self.by_topic
+            .entry(topic)
+            .or_default()
+            .insert(partition, owned);
+    }
+
+    /// What still runs of it is cut off, and late results no longer count. Returns how many records were not finished.
+    fn remove(&mut self, topic: &str, partition: i32) -> usize {
+        let Some(partitions) = self.by_topic.get_mut(topic) else {
+            return 0;
+        };
+        let Some(old) = partitions.remove(&partition) else {
+            return 0;
+        };
+        old.ownership.lose();
+        self.unfinished = self.unfinished.without(old.unfinished());
+        old.tracker.unfinished()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Owned> {
+        self.by_topic.values().flat_map(HashMap::values)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Owned> {
+        self.by_topic.values_mut().flat_map(HashMap::values_mut)
+    }
+
+    fn count(&self) -> usize {
+        self.by_topic.values().map(HashMap::len).sum()
+    }
+}
+
+impl Assignment {
+    pub(super) fn new(done: Receiver<Done>) -> Self {
+        Self {
+            partitions: Mutex::default(),
+            epochs: AtomicU64::new(1),
+            done: Mutex::new(done),
+        }
     }
 
     /// New partitions, each with a new epoch.
     pub(super) fn acquire(&self, partitions: &TopicPartitionList) {
-        let mut owned = lock(&self.owned);
+        let mut owned = lock(&self.partitions);
         for element in partitions.elements() {
-            let topic: Arc<str> = element.topic().into();
-            let partition = element.partition();
-            let entry = Owned::new(topic.clone(), partition, self.next_epoch());
-            if let Some(old) = owned.insert((topic, partition), entry) {
-                old.ownership.lose();
-            }
+            let epoch = self.next_epoch();
+            owned.insert(Owned::new(
+                element.topic().into(),
+                element.partition(),
+                epoch,
+            ));
         }
     }
 
     /// Gives partitions up, all with `None`: late results no longer count, and what still runs is cut off. Returns how
     /// many records were not finished.
     pub(super) fn release(&self, partitions: Option<&TopicPartitionList>) -> usize {
-        let mut owned = lock(&self.owned);
+        let mut owned = lock(&self.partitions);
         let keys: Vec<_> = match partitions {
-            None => owned.keys().cloned().collect(),
-            Some(list) => keys(list),
+            None => owned
+                .all()
+                .map(|owned| (owned.ownership.topic.clone(), owned.ownership.partition))
+                .collect(),
+            Some(list) => list
+                .elements()
+                .iter()
+                .map(|element| (element.topic().into(), element.partition()))
+                .collect(),
         };
-        let mut unfinished = 0;
-        for key in keys {
-            if let Some(old) = owned.remove(&key) {
-                old.ownership.lose();
-                unfinished += old.tracker.unfinished();
-                let (topic, partition) = key;
-                gauge!(metric::LAG, "topic" => topic.to_string(), "partition" => partition.to_string()).set(0.0);
-            }
-        }
-        unfinished
+        keys.iter()
+            .map(|(topic, partition)| owned.remove(topic, *partition))
+            .sum()
     }
 
     /// Notes a received record.
@@ -108,23 +196,29 @@ impl Assignment {
         offset: i64,
         bytes: usize,
     ) -> Receipt {
-        let mut owned = lock(&self.owned);
-        let topic: Arc<str> = topic.into();
-        let Some(entry) = owned.get_mut(&(topic.clone(), partition)) else {
+        let mut owned = lock(&self.partitions);
+        let Some(entry) = owned.get_mut(topic, partition) else {
             return Receipt::NotOwned;
         };
-        if entry.ownership.is_draining() {
+        if entry.ownership.is_draining() || entry.corrupt.is_some() {
             return Receipt::NotOwned;
         }
+        entry.ownership.progressed();
+        let one = Load { records: 1, bytes };
         if entry.tracker.receive(offset, bytes) {
-            return Receipt::Next(entry.ownership.clone());
+            let ownership = entry.ownership.clone();
+            owned.unfinished = owned.unfinished.with(one);
+            return Receipt::Next(ownership);
         }
+        let mut anew = Owned::new(entry.ownership.topic.clone(), partition, self.next_epoch());
+        anew.paused = entry.paused;
+        anew.tracker.receive(offset, bytes);
         let unfinished = entry.tracker.unfinished();
-        entry.ownership.lose();
-        *entry = Owned::new(topic, partition, self.next_epoch());
-        entry.tracker.receive(offset, bytes);
+        let ownership = anew.ownership.clone();
+        owned.insert(anew);
+        owned.unfinished = owned.unfinished.with(one);
         Receipt::LogRestarted {
-            ownership: entry.ownership.clone(),
+            ownership,
             unfinished,
         }
     }
@@ -153,11 +247,16 @@ impl Assignment {
             }
             Err(_) => return,
         };
-        let mut owned = lock(&self.owned);
+        let mut owned = lock(&self.partitions);
         for done in std::iter::once(first).chain(done.try_iter()) {
-            let key = (done.ownership.topic.clone(), done.ownership.partition);
-            if let Some(entry) = owned.get_mut(&key) {
-                entry.tracker.finish(done.ownership.epoch, done.offset);
+            let (topic, partition) = (&done.ownership.topic, done.ownership.partition);
+            if let Some(entry) = owned.get_mut(topic, partition) {
+                let before = entry.unfinished();
+                if entry.tracker.finish(done.ownership.epoch, done.offset) {
+                    entry.ownership.progressed();
+                    let finished = before.without(entry.unfinished());
+                    owned.unfinished = owned.unfinished.without(finished);
+                }
             }
         }
     }
@@ -165,10 +264,11 @@ impl Assignment {
     /// The offsets to commit that have moved.
     pub(super) fn take_commits(&self) -> TopicPartitionList {
         let mut offsets = TopicPartitionList::new();
-        for ((topic, partition), entry) in lock(&self.owned).iter_mut() {
+        for entry in lock(&self.partitions).all_mut() {
+            let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
             if let Some(offset) = entry.tracker.take_commit()
                 && let Err(error) =
-                    offsets.add_partition_offset(topic, *partition, Offset::Offset(offset))
+                    offsets.add_partition_offset(topic, partition, Offset::Offset(offset))
             {
                 tracing::error!(%error, offset, "an offset that librdkafka does not take");
             }
@@ -178,17 +278,17 @@ impl Assignment {
 
     /// The offsets were not stored after all.
     pub(super) fn untake_commits(&self, offsets: &TopicPartitionList) {
-        let mut owned = lock(&self.owned);
-        for key in keys(offsets) {
-            if let Some(entry) = owned.get_mut(&key) {
+        let mut owned = lock(&self.partitions);
+        for element in offsets.elements() {
+            if let Some(entry) = owned.get_mut(element.topic(), element.partition()) {
                 entry.tracker.untake_commit();
             }
         }
     }
 
     pub(super) fn stop_dispatch(&self) {
-        lock(&self.owned)
-            .values()
+        lock(&self.partitions)
+            .all()
             .for_each(|entry| entry.ownership.stop_dispatch());
     }
 
@@ -197,8 +297,8 @@ impl Assignment {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        lock(&self.owned)
-            .values()
+        lock(&self.partitions)
+            .all()
             .map(|entry| entry.ownership.in_flight())
             .sum()
     }
@@ -209,50 +309,118 @@ impl Assignment {
         sum
     }
 
-    /// How far a partition may be committed, if it is owned.
-    pub(super) fn committable(&self, topic: &str, partition: i32) -> Option<Option<i64>> {
-        let owned = lock(&self.owned);
-        let entry = owned.get(&(topic.into(), partition))?;
-        Some(entry.tracker.committable())
-    }
-
     pub(super) fn count(&self) -> usize {
-        lock(&self.owned).len()
+        lock(&self.partitions).count()
     }
 
-    /// Records and bytes received and not finished.
-    pub(super) fn totals(&self) -> (usize, usize) {
-        lock(&self.owned)
-            .values()
-            .fold((0, 0), |(records, bytes), entry| {
-                (
-                    records + entry.tracker.unfinished(),
-                    bytes + entry.tracker.unfinished_bytes(),
-                )
+    /// What is received and not finished.
+    pub(super) fn loads(&self) -> Loads {
+        let owned = lock(&self.partitions);
+        let waiting = owned.all().fold(Load::default(), |sum, entry| {
+            sum.with(entry.ownership.waiting())
+        });
+        Loads {
+            unfinished: owned.unfinished,
+            waiting,
+        }
+    }
+
+    /// Which partitions to pause and to resume: all of them, or those in which more jobs wait than is their share of
+    /// `waiting`. Counts on the consumer being told.
+    pub(super) fn plan_pauses(&self, all: bool, waiting: Load) -> Pauses {
+        let mut owned = lock(&self.partitions);
+        let share = waiting.share(owned.count());
+        let mut pauses = Pauses {
+            pause: TopicPartitionList::new(),
+            resume: TopicPartitionList::new(),
+            paused: 0,
+            crowded: Vec::new(),
+        };
+        for entry in owned.all_mut() {
+            let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
+            let was_crowded = entry.gate.is_closed();
+            let crowded = entry.gate.update(entry.ownership.waiting(), share);
+            if crowded && !was_crowded {
+                pauses.crowded.push((topic.clone(), partition));
+            }
+            let paused = all || crowded || entry.corrupt.is_some();
+            if paused && !entry.paused {
+                pauses.pause.add_partition(topic, partition);
+            } else if !paused && entry.paused {
+                pauses.resume.add_partition(topic, partition);
+            }
+            entry.paused = paused;
+            pauses.paused += usize::from(paused);
+        }
+        pauses
+    }
+
+    /// Notes how far the client has fetched a partition.
+    pub(super) fn fetched(&self, topic: &str, partition: i32, offset: i64) {
+        if let Some(entry) = lock(&self.partitions).get_mut(topic, partition) {
+            entry.fetched = Some(offset);
+        }
+    }
+
+    /// A batch at that offset can't be read, and the client does not say of which partition. It is the one that had
+    /// come nearest to it; should that be wrong, the error comes again and the next one is found. From now on nothing of
+    /// it is received: after such an error the client goes astray, and may begin the partition from its start.
+    pub(super) fn fence(&self, offset: i64) -> Option<(Arc<str>, i32)> {
+        let mut owned = lock(&self.partitions);
+        let found = owned
+            .all_mut()
+            .filter(|entry| entry.corrupt.is_none())
+            .filter_map(|entry| {
+                let distance = match entry.tracker.next() {
+                    Some(next) => offset.checked_sub(next).filter(|distance| *distance >= 0)?,
+                    None => i64::MAX,
+                };
+                Some((distance, entry))
             })
+            .min_by_key(|(distance, _)| *distance);
+        let (_, entry) = found?;
+        entry.corrupt = Some(offset);
+        Some((entry.ownership.topic.clone(), entry.ownership.partition))
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        let (records, bytes) = self.totals();
-        self.flow().is_full(records, bytes)
+    /// The partitions that can't be read on, and the offsets of their batches.
+    pub(super) fn corrupt(&self) -> Vec<(Arc<str>, i32, i64)> {
+        lock(&self.partitions)
+            .all()
+            .filter_map(|entry| {
+                let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
+                Some((topic.clone(), partition, entry.corrupt?))
+            })
+            .collect()
+    }
+
+    /// How the partitions stand.
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        lock(&self.partitions)
+            .all()
+            .map(|entry| Standing {
+                topic: entry.ownership.topic.clone(),
+                partition: entry.ownership.partition,
+                epoch: entry.ownership.epoch,
+                progress: entry.ownership.progress(),
+                committable: entry.tracker.committable(),
+                fetched: entry.fetched.filter(|_| entry.corrupt.is_none()),
+                unfinished: entry.tracker.unfinished(),
+                waiting: entry.ownership.waiting().records,
+                is_crowded: entry.gate.is_closed(),
+                is_corrupt: entry.corrupt.is_some(),
+            })
+            .collect()
     }
 
     fn of(&self, partitions: &TopicPartitionList, mut each: impl FnMut(&Ownership)) {
-        let owned = lock(&self.owned);
-        for key in keys(partitions) {
-            if let Some(entry) = owned.get(&key) {
+        let owned = lock(&self.partitions);
+        for element in partitions.elements() {
+            if let Some(entry) = owned.get(element.topic(), element.partition()) {
                 each(&entry.ownership);
             }
         }
     }
-}
-
-fn keys(partitions: &TopicPartitionList) -> Vec<(Arc<str>, i32)> {
-    partitions
-        .elements()
-        .iter()
-        .map(|element| (element.topic().into(), element.partition()))
-        .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,5 @@
 //! The consumer's callbacks: rebalances, broker errors, statistics. All run on the poll thread, inside `poll`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,22 +8,31 @@ use metrics::{counter, gauge};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::assignment::Assignment;
-use crate::engine::flow::Change;
+use super::assignment::{Assignment, Pauses};
+use crate::engine::flow::Load;
+use crate::engine::observer::Board;
 use crate::journal::count;
 use crate::kafka;
 use crate::metric_definitions as metric;
+use crate::signals::{Pulse, Sorting};
 
 /// What the callbacks work on.
 pub(super) struct Context {
     pub(super) assignment: Assignment,
     pub(super) drain: Duration,
-    pub(super) revoked: Arc<Notify>,
+    pub(super) sorting: Sorting,
+    pub(super) pulse: Pulse,
     pub(super) joined: Condition,
     pub(super) broker: Condition,
+    pub(super) records: Condition,
+    /// KIP-848: the broker assigns.
+    pub(super) broker_assigns: bool,
+    pub(super) board: Board,
+    pub(super) waiting_max: Load,
+    /// Whether intake is paused as a whole: partitions assigned now must be paused too.
+    pub(super) pause_all: AtomicBool,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
 }
@@ -58,7 +66,7 @@ impl Context {
     }
 
     /// Until partitions are assigned or records arrive: the client looks for the topic again by itself.
-    pub(super) fn topic_missing(&self, code: RDKafkaErrorCode, error: &KafkaError) {
+    fn topic_missing(&self, code: RDKafkaErrorCode, error: &str) {
         self.topic_missing.store(true, Ordering::Relaxed);
         let what = match code {
             RDKafkaErrorCode::TopicAuthorizationFailed => "may not be read, check its ACL",
@@ -70,32 +78,81 @@ impl Context {
         }
     }
 
-    /// Pauses or resumes every assigned partition.
-    pub(super) fn apply(&self, consumer: &BaseConsumer<Self>, change: Change) {
-        match consumer.assignment() {
-            Ok(assigned) => self.apply_to(consumer, &assigned, change),
-            Err(error) => tracing::warn!(%error, ?change, "intake"),
+    /// Pauses what must be paused now, resumes the rest.
+    pub(super) fn control(&self, consumer: &BaseConsumer<Self>) {
+        let all = self.pause_all.load(Ordering::Relaxed);
+        let pauses = self.assignment.plan_pauses(all, self.waiting_max);
+        self.apply(consumer, &pauses);
+    }
+
+    /// Tells the consumer.
+    fn apply(&self, consumer: &BaseConsumer<Self>, pauses: &Pauses) {
+        gauge!(metric::PARTITIONS_PAUSED).set(count(pauses.paused));
+        for (partitions, result) in [
+            (&pauses.pause, consumer.pause(&pauses.pause)),
+            (&pauses.resume, consumer.resume(&pauses.resume)),
+        ] {
+            if let Err(error) = result {
+                tracing::warn!(%error, ?partitions, "intake could not be paused or resumed");
+            }
+        }
+        if pauses.pause.count() + pauses.resume.count() > 0 {
+            let (paused, resumed) = (pauses.pause.count(), pauses.resume.count());
+            tracing::debug!(paused, resumed, "intake");
+        }
+        for (topic, partition) in &pauses.crowded {
+            tracing::warn!(
+                topic = &**topic,
+                partition,
+                "the partition is paused: as many of its jobs wait (for a retry, their time, or another job of their \
+                 key) as one partition may have here"
+            );
         }
     }
 
-    fn apply_to(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partitions: &TopicPartitionList,
-        change: Change,
-    ) {
-        let result = match change {
-            Change::Pause => consumer.pause(partitions),
-            Change::Resume => consumer.resume(partitions),
-        };
-        gauge!(metric::PARTITIONS_PAUSED).set(match change {
-            Change::Pause => count(self.assignment.count()),
-            Change::Resume => 0.0,
+    /// A batch can't be read. The partition stands still before it; the others go on.
+    fn corrupt(&self, reason: &str) {
+        let offset = reason.split_once(" at offset ").and_then(|(_, rest)| {
+            rest.split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
         });
-        match result {
-            Ok(()) => tracing::debug!(?change, "intake"),
-            Err(error) => tracing::warn!(%error, ?change, "intake"),
+        let Some((topic, partition)) = offset.and_then(|offset| self.assignment.fence(offset))
+        else {
+            // What follows from the damage: the client reads on from a place that is none.
+            tracing::warn!(reason, "a batch can't be read");
+            return;
+        };
+        tracing::error!(
+            topic = &*topic,
+            partition,
+            offset,
+            "the batch is corrupt, its checksum is wrong: the partition stands still before it, the others go on"
+        );
+        self.tell_corrupt();
+    }
+
+    /// Says which partitions can't be read on.
+    pub(super) fn tell_corrupt(&self) {
+        let corrupt = self.assignment.corrupt();
+        gauge!(metric::PARTITIONS_CORRUPT).set(count(corrupt.len()));
+        if corrupt.is_empty() {
+            self.records.holds();
+            return;
         }
+        let places: Vec<_> = corrupt
+            .iter()
+            .map(|(topic, partition, offset)| {
+                format!(
+                    "topic {topic} partition {partition}: the batch at offset {offset} is corrupt"
+                )
+            })
+            .collect();
+        self.records.fails(format!(
+            "{}; restore it from a replica, or skip it with kafka-consumer-groups.sh --reset-offsets",
+            places.join("; ")
+        ));
     }
 
     /// Hands the committable offsets that have moved to librdkafka, which commits them later.
@@ -113,14 +170,23 @@ impl Context {
         }
     }
 
-    pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) {
-        match consumer.commit_consumer_state(mode) {
-            Ok(()) => {}
+    /// Commits what is stored. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
+    pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) -> bool {
+        let Err(error) = consumer.commit_consumer_state(mode) else {
+            return true;
+        };
+        match error.rdkafka_error_code() {
             // Nothing new is stored: that is a success.
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
-            // `RebalanceInProgress`, `IllegalGeneration`: the next commit carries what is stored, or the next owner
-            // processes the records again.
-            Err(error) => tracing::warn!(%error, ?mode, "offsets were not committed"),
+            Some(RDKafkaErrorCode::NoOffset) => true,
+            Some(RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration) => {
+                tracing::debug!(%error, ?mode, "offsets are not committed during a rebalance");
+                false
+            }
+            // The next commit carries what is stored, or the next owner processes the records again.
+            _ => {
+                tracing::warn!(%error, ?mode, "offsets were not committed");
+                true
+            }
         }
     }
 
@@ -157,7 +223,7 @@ impl Context {
                 "partitions given up; their unfinished jobs come again elsewhere"
             );
         }
-        self.revoked.notify_one();
+        self.sorting.ask();
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
@@ -170,14 +236,17 @@ impl Context {
                 unfinished,
                 "partitions lost"
             );
-            self.revoked.notify_one();
+            self.sorting.ask();
             return;
         }
         counter!(metric::REBALANCES, "kind" => "revoked").increment(1);
         self.assignment.stop_dispatch_of(partitions);
-        self.revoked.notify_one();
+        let request = self.sorting.ask();
         let deadline = Instant::now() + self.drain;
-        while self.assignment.in_flight_of(partitions) > 0 && Instant::now() < deadline {
+        while !(self.sorting.is_done(request) && self.assignment.in_flight_of(partitions) == 0)
+            && Instant::now() < deadline
+        {
+            self.pulse.beat();
             // Only the dispatcher is waited for, which needs nothing of this thread.
             self.assignment.apply_done(Duration::from_millis(20));
         }
@@ -195,7 +264,13 @@ impl ClientContext for Context {
             Some(code @ RDKafkaErrorCode::AllBrokersDown) => {
                 self.broker_fails(code, "no broker of KAFKA_BROKERS can be reached");
             }
+            Some(
+                code @ (RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed),
+            ) => self.topic_missing(code, reason),
             Some(code) if kafka::is_refusal(code) => self.broker_fails(code, reason),
+            Some(RDKafkaErrorCode::BadMessage) => self.corrupt(reason),
             _ => tracing::warn!(%error, reason, "consumer"),
         }
     }
@@ -208,21 +283,19 @@ impl ClientContext for Context {
         {
             self.broker_answers();
         }
+        // With KIP-848 a member that is given no partition is told nothing.
+        if let Some(group) = &statistics.cgrp
+            && group.state == "up"
+            && self.broker_assigns
+            && !self.topic_missing.load(Ordering::Relaxed)
+        {
+            self.joined.holds();
+        }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
-                if *id < 0 {
-                    continue;
-                }
-                // -1 is unknown: not fetched yet. The last stable offset is where a reader of committed records ends.
-                let end = partition.ls_offset.max(partition.lo_offset);
-                let lag = match self.assignment.committable(topic, *id) {
-                    Some(Some(committable)) if end >= 0 => end - committable,
-                    Some(_) => partition.consumer_lag_stored.max(partition.consumer_lag),
-                    None => continue,
-                };
-                if let Ok(lag) = usize::try_from(lag) {
-                    gauge!(metric::LAG, "topic" => topic.clone(), "partition" => id.to_string())
-                        .set(count(lag));
+                // With nothing left in its queue, all before that offset has been received.
+                if *id >= 0 && partition.fetchq_cnt == 0 {
+                    self.assignment.fetched(topic, *id, partition.next_offset);
                 }
             }
         }
@@ -255,12 +328,13 @@ impl ConsumerContext for Context {
             }
             // librdkafka knows nothing of the pause when a partition is assigned for the first time, and remembers the
             // one of its last time here: without a word it would never be fetched from again.
-            let change = match self.assignment.flow().is_paused() {
-                true => Change::Pause,
-                false => Change::Resume,
-            };
-            self.apply_to(consumer, partitions, change);
+            if let Err(error) = consumer.resume(partitions) {
+                tracing::warn!(%error, "assigned partitions could not be resumed");
+            }
+            self.control(consumer);
         }
+        self.tell_corrupt();
+        self.board.post(self.assignment.standings());
     }
 }
 

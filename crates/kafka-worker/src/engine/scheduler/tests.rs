@@ -4,9 +4,45 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{LaneId, Place, Scheduler};
+use super::{LaneId, Place, Queued, Scheduler};
 
 type Jobs = Scheduler<&'static str, u32>;
+
+impl Queued for u32 {
+    fn set_waiting(&mut self, _: bool) {}
+}
+
+/// Its lane, its number, and whether it was told that it waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Told(usize, u32, bool);
+
+impl Queued for Told {
+    fn set_waiting(&mut self, waiting: bool) {
+        self.2 = waiting;
+    }
+}
+
+#[test]
+fn jobs_that_could_not_run_with_a_permit_are_told_so() {
+    let mut jobs: Scheduler<&str, Told> = Scheduler::default();
+    (1..=3).for_each(|n| jobs.push(Some("a"), Told(0, n, false)));
+    let told = |jobs: &Scheduler<&str, Told>| -> Vec<bool> {
+        let lane = jobs.lanes.values().next().unwrap();
+        lane.queue.iter().map(|job| job.2).collect()
+    };
+    assert_eq!(told(&jobs), [false, true, true]);
+    let now = start();
+    let (lane, job) = jobs.next(now).unwrap();
+    assert_eq!(told(&jobs), [true, true]);
+    jobs.park(lane, job, now + Duration::from_secs(1), Place::First);
+    assert_eq!(told(&jobs), [true, true, true]);
+    let (lane, job) = jobs.next(now + Duration::from_secs(1)).unwrap();
+    assert_eq!(job, Told(0, 1, false));
+    jobs.finish(lane);
+    assert_eq!(told(&jobs), [false, true]);
+    jobs.retain(|job, _| job.1 != 2);
+    assert_eq!(told(&jobs), [false]);
+}
 
 fn start() -> Instant {
     Instant::now()
@@ -76,13 +112,39 @@ fn dropping_a_parked_job_frees_its_lane() {
     let now = start();
     let (lane, job) = jobs.next(now).unwrap();
     jobs.park(lane, job, now + Duration::from_secs(9), Place::First);
-    jobs.retain(|job| *job != 1);
+    jobs.retain(|job, parked| *job != 1 || parked.is_none());
     assert_eq!((jobs.parked(), jobs.next_due()), (0, None));
     assert_eq!(jobs.next(now).unwrap().1, 2);
-    jobs.retain(|_| false);
+    jobs.retain(|_, _| false);
     jobs.finish(lane);
     jobs.push(Some("a"), 7);
     assert_eq!(jobs.next(now).unwrap().1, 7);
+}
+
+#[test]
+fn a_job_that_is_preferred_overtakes_those_of_other_lanes_only() {
+    let mut jobs = Jobs::default();
+    for (lane, job) in [("a", 1), ("b", 2), ("b", 3)] {
+        jobs.push(Some(lane), job);
+    }
+    let now = start();
+    let mut next = |wanted: u32| {
+        jobs.next_preferring(now, |job| *job == wanted)
+            .map(|(_, job)| job)
+    };
+    assert_eq!(next(2), Some(2));
+    assert_eq!(next(3), Some(1));
+    assert_eq!(next(3), None);
+}
+
+#[test]
+fn what_is_given_up_is_not_overtaken_by_those_behind_it() {
+    let mut jobs = Jobs::default();
+    (1..=3).for_each(|job| jobs.push(Some("a"), job));
+    let now = start();
+    let (lane, _) = jobs.next(now).unwrap();
+    jobs.give_up(lane, |job| *job == 3);
+    assert_eq!(jobs.next(now).unwrap().1, 3);
 }
 
 proptest! {
@@ -93,16 +155,17 @@ proptest! {
         actions in prop::collection::vec((0u8..5, 0usize..4, 0u64..3), 1..200),
     ) {
         const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-        let mut jobs: Scheduler<&str, (usize, u32)> = Scheduler::default();
+        let mut jobs: Scheduler<&str, Told> = Scheduler::default();
         let mut now = start();
         let mut pushed = 0u32;
-        let mut running: Vec<(LaneId, (usize, u32))> = Vec::new();
+        let mut running: Vec<(LaneId<&'static str>, Told)> = Vec::new();
         let mut last_started: HashMap<usize, u32> = HashMap::new();
         let mut unfinished = 0usize;
-        let mut step = |jobs: &mut Scheduler<&'static str, (usize, u32)>,
-                        running: &mut Vec<(LaneId, (usize, u32))>, now| {
+        let mut step = |jobs: &mut Scheduler<&'static str, Told>,
+                        running: &mut Vec<(LaneId<&'static str>, Told)>, now| {
             if let Some((lane, job)) = jobs.next(now) {
-                assert!(running.iter().all(|(_, (name, _))| *name != job.0), "two of a lane at once");
+                assert!(!job.2, "a job that runs does not wait");
+                assert!(running.iter().all(|(_, other)| other.0 != job.0), "two of a lane at once");
                 let last = last_started.entry(job.0).or_default();
                 assert!(*last <= job.1, "order broken");
                 *last = job.1;
@@ -116,7 +179,7 @@ proptest! {
                 0 | 1 => {
                     pushed += 1;
                     unfinished += 1;
-                    jobs.push(Some(NAMES[pick]), (pick, pushed));
+                    jobs.push(Some(NAMES[pick]), Told(pick, pushed, false));
                 }
                 2 => { step(&mut jobs, &mut running, now); }
                 3 if !running.is_empty() => {

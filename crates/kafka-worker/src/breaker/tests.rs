@@ -1,0 +1,204 @@
+use super::*;
+
+const SERVER: Option<ErrorCode> = Some(ErrorCode::ServerUnreachable);
+const SUSPECT: Option<ErrorCode> = Some(ErrorCode::ServerError);
+const JOB: Option<ErrorCode> = Some(ErrorCode::ToolFailed);
+const REFUSAL: Option<ErrorCode> = Some(ErrorCode::Unauthorized);
+
+fn opened(now: Instant) -> Breaker {
+    let mut breaker = Breaker::default();
+    for job in 0..3 {
+        breaker.outcome(now, job, SERVER);
+    }
+    assert!(breaker.is_open());
+    breaker
+}
+
+/// Opened by failures of calls that arrived.
+fn suspected(now: Instant) -> Breaker {
+    let mut breaker = Breaker::default();
+    for job in 0..10 {
+        breaker.outcome(now, job, SUSPECT);
+    }
+    assert!(breaker.is_open());
+    breaker
+}
+
+fn try_with(breaker: &mut Breaker, now: Instant, job: u64, answer: Answer) {
+    breaker.asked();
+    breaker.answered(now, answer);
+    breaker.trial_started(job);
+}
+
+#[test]
+fn calls_that_do_not_arrive_open_it_even_for_one_job() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    assert_eq!(breaker.outcome(now, 1, SERVER), None);
+    assert_eq!(breaker.outcome(now, 1, SERVER), None);
+    let third = breaker.outcome(now, 1, SERVER);
+    assert_eq!(third, Some(Transition::Opened));
+    let waits = Admission::NotBefore(now + FIRST_WAIT);
+    assert_eq!(breaker.admission(now), waits);
+}
+
+#[test]
+fn one_job_that_fails_over_and_over_does_not_open_it() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    for _ in 0..200 {
+        assert_eq!(breaker.outcome(now, 7, SUSPECT), None);
+    }
+}
+
+#[test]
+fn many_jobs_that_fail_in_a_row_open_it_and_an_answer_in_between_does_not() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    for job in 0..9 {
+        assert_eq!(breaker.outcome(now, job, SUSPECT), None);
+    }
+    assert_eq!(breaker.outcome(now, 9, JOB), None);
+    for job in 0..9 {
+        assert_eq!(breaker.outcome(now, job, SUSPECT), None);
+    }
+    let tenth = breaker.outcome(now, 9, SUSPECT);
+    assert_eq!(tenth, Some(Transition::Opened));
+}
+
+#[test]
+fn half_of_the_last_calls_open_it_and_a_third_does_not() {
+    let now = Instant::now();
+    let run = |every: u64| {
+        let mut breaker = Breaker::default();
+        (0..500).any(|job| {
+            let blame = (job % every == 0).then_some(ErrorCode::ServerError);
+            breaker.outcome(now, job, blame).is_some()
+        })
+    };
+    assert!(run(2));
+    assert!(!run(3));
+}
+
+#[test]
+fn it_asks_then_tries_one_job_then_closes_or_doubles_the_wait() {
+    let now = Instant::now();
+    let mut breaker = suspected(now);
+    let later = now + FIRST_WAIT;
+    assert_eq!(breaker.admission(later), Admission::Ask);
+    breaker.asked();
+    assert_eq!(breaker.admission(later), Admission::Wait);
+    breaker.answered(later, Answer::NotReady);
+    let waits = Admission::NotBefore(later + FIRST_WAIT * 2);
+    assert_eq!(breaker.admission(later), waits);
+    breaker.asked();
+    breaker.answered(later, Answer::Unknown);
+    assert_eq!(breaker.admission(later), Admission::Trial);
+    breaker.trial_started(1);
+    assert_eq!(breaker.admission(later), Admission::Wait);
+    assert_eq!(breaker.outcome(later, 1, SUSPECT), None);
+    let waits = Admission::NotBefore(later + FIRST_WAIT * 4);
+    assert_eq!(breaker.admission(later), waits);
+    try_with(&mut breaker, later, 2, Answer::Ready);
+    assert_eq!(breaker.outcome(later, 2, None), Some(Transition::Closed));
+    assert_eq!(breaker.admission(later), Admission::Open);
+}
+
+#[test]
+fn a_straggler_neither_closes_it_nor_counts_as_the_trial() {
+    let now = Instant::now();
+    let mut breaker = suspected(now);
+    assert_eq!(breaker.outcome(now, 3, None), None);
+    try_with(&mut breaker, now, 1, Answer::Unknown);
+    assert_eq!(breaker.outcome(now, 3, SUSPECT), None);
+    assert_eq!(breaker.outcome(now, 3, None), None);
+    assert_eq!(breaker.outcome(now, 1, None), Some(Transition::Closed));
+}
+
+#[test]
+fn after_calls_did_not_arrive_a_trial_that_does_closes_it_whatever_becomes_of_its_job() {
+    let now = Instant::now();
+    let mut breaker = opened(now);
+    try_with(&mut breaker, now, 1, Answer::Unknown);
+    let outcome = breaker.outcome(now, 1, SUSPECT);
+    assert_eq!(outcome, Some(Transition::Closed));
+}
+
+#[test]
+fn only_a_server_that_says_it_is_ready_vouches_for_its_trial() {
+    let now = Instant::now();
+    for (answer, vouched) in [(Answer::Ready, true), (Answer::Unknown, false)] {
+        let mut breaker = suspected(now);
+        try_with(&mut breaker, now, 4, answer);
+        assert_eq!((breaker.vouches(4), breaker.vouches(5)), (vouched, false));
+    }
+}
+
+#[test]
+fn the_outage_is_the_time_in_which_it_was_open() {
+    let now = Instant::now();
+    let mut breaker = opened(now);
+    let second = Duration::from_secs(1);
+    assert_eq!(breaker.outage(now + second), second);
+    try_with(&mut breaker, now + second, 1, Answer::Unknown);
+    breaker.outcome(now + second, 1, SERVER);
+    try_with(&mut breaker, now + 2 * second, 1, Answer::Ready);
+    breaker.outcome(now + 2 * second, 1, None);
+    assert_eq!(breaker.outage(now + 9 * second), 2 * second);
+}
+
+#[test]
+fn an_abandoned_trial_lets_the_next_one_through() {
+    let now = Instant::now();
+    let mut breaker = opened(now);
+    try_with(&mut breaker, now, 1, Answer::Ready);
+    breaker.abandoned(9);
+    assert_eq!(breaker.admission(now), Admission::Wait);
+    breaker.abandoned(1);
+    assert_eq!(breaker.admission(now), Admission::Trial);
+}
+
+#[test]
+fn a_server_that_says_it_is_not_ready_opens_it_once() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    assert_eq!(breaker.not_ready(now), Some(Transition::Opened));
+    assert_eq!(breaker.not_ready(now), None);
+}
+
+#[test]
+fn few_refusals_in_a_row_open_it_and_it_is_remembered() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    for job in 0..4 {
+        assert_eq!(breaker.outcome(now, job, REFUSAL), None);
+    }
+    assert_eq!(breaker.outcome(now, 3, REFUSAL), None);
+    assert!(!breaker.opened_since(now));
+    assert_eq!(breaker.outcome(now, 4, REFUSAL), Some(Transition::Opened));
+    try_with(&mut breaker, now, 5, Answer::Ready);
+    breaker.outcome(now, 5, None);
+    assert!(!breaker.is_open() && breaker.opened_since(now));
+    assert!(!breaker.opened_since(now + Duration::from_secs(1)));
+}
+
+#[test]
+fn a_refusal_that_others_get_too_is_everybodys() {
+    let now = Instant::now();
+    let forbidden = Some(ErrorCode::Forbidden);
+    for (others, everybody) in [
+        (vec![], false),
+        (vec![forbidden], false),
+        (vec![REFUSAL, None], false),
+        (vec![None, REFUSAL], true),
+    ] {
+        let mut breaker = Breaker::default();
+        breaker.outcome(now, 0, REFUSAL);
+        for (job, outcome) in (1..).zip(&others) {
+            breaker.outcome(now, job, *outcome);
+        }
+        let transition = breaker.refuses_everybody(now, 0, ErrorCode::Unauthorized);
+        let expected = everybody.then_some(Transition::Opened);
+        assert_eq!(transition, expected, "{others:?}");
+    }
+}

@@ -1,0 +1,191 @@
+//! What becomes of a job when something has ended: an attempt, a question to the server, the writing of its outcome.
+
+use mcp_client::Readiness;
+use mcp_core::{Class, Failure};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Dispatcher, Done, Lane, Report};
+use crate::attempt::Attempt;
+use crate::breaker::Transition;
+use crate::disposition::{self, Attempted, Disposition, HOLD};
+use crate::engine::job::Job;
+use crate::engine::scheduler::Place;
+use crate::engine::workshop::{Outcome, make_durable};
+use crate::signals::Hold;
+
+impl Dispatcher {
+    /// The job's attempts or time are used up by failures that may be the server's.
+    pub(super) fn asked_for(
+        &mut self,
+        lane: Lane,
+        mut job: Box<Job>,
+        failure: Failure,
+        readiness: &Readiness,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let now = Instant::now();
+        if let Readiness::NotReady(why) = readiness
+            && self.breaker.not_ready(now).is_some()
+        {
+            self.server_down(why);
+        }
+        if self.breaker.is_open() {
+            job.attempts -= 1;
+            self.links.workshop.journal.held(&job, &failure);
+            self.park(lane, job, now + HOLD, Place::Last);
+        } else {
+            self.dead_letter(lane, job, failure, Class::Exhausted, reports);
+        }
+    }
+
+    pub(super) fn attempted(
+        &mut self,
+        lane: Lane,
+        mut job: Box<Job>,
+        attempt: Attempt,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let now = Instant::now();
+        let vouched = self.breaker.vouches(job.serial);
+        if attempt.called {
+            let failure = attempt.result.as_ref().err().map(|failure| failure.code);
+            let transition = self.breaker.outcome(now, job.serial, failure);
+            match (transition, &attempt.result) {
+                (Some(Transition::Opened), Err(failure)) => self.server_down(failure),
+                (Some(Transition::Closed), _) => self.server_back(),
+                (Some(Transition::Opened), Ok(_)) | (None, _) => {}
+            }
+        }
+        self.breaker.abandoned(job.serial);
+        let failure = match attempt.result {
+            Ok(result) if self.links.workshop.outbox.has_results() => {
+                return self.settle(lane, job, Outcome::Success(result), reports);
+            }
+            Ok(_) => {
+                self.links.workshop.journal.succeeded(&job);
+                return self.settled(lane, job);
+            }
+            Err(failure) => failure,
+        };
+        let attempted = Attempted {
+            attempts: job.attempts,
+            age: job.age(now, self.breaker.outage(now)),
+            breaker_open: self.breaker.is_open(),
+            vouched,
+        };
+        let workshop = &self.links.workshop;
+        match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
+            Disposition::Retry(delay) => {
+                workshop.journal.retrying(&job, &failure, delay);
+                self.park(lane, job, now + delay, Place::First);
+            }
+            Disposition::Hold(delay) => {
+                job.attempts -= 1;
+                workshop.journal.held(&job, &failure);
+                // Each trial is another job: one that is its own trouble must not be the only witness.
+                self.park(lane, job, now + delay, Place::Last);
+            }
+            Disposition::DeadLetter(class) => {
+                self.dead_letter(lane, job, failure, class, reports);
+            }
+            Disposition::DeadLetterIfAlone(wait) => {
+                job.doubt = Some((failure, now));
+                self.park(lane, job, now + wait, Place::First);
+            }
+            Disposition::DeadLetterIfReady => {
+                let workshop = workshop.clone();
+                let reports = reports.clone();
+                tokio::spawn(async move {
+                    let readiness = workshop.client.readiness().await;
+                    let report = Report::AskedFor(lane, job, failure, readiness);
+                    let _ = reports.send(report).await;
+                });
+            }
+        }
+    }
+
+    /// Writes the dead letter when the budget allows it; until then the job waits without a permit.
+    pub(super) fn dead_letter(
+        &mut self,
+        lane: Lane,
+        mut job: Box<Job>,
+        failure: Failure,
+        class: Class,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let now = Instant::now();
+        let turn = self.budget.reserve(now);
+        if turn <= now {
+            return self.settle(lane, job, Outcome::Failure(failure, class), reports);
+        }
+        let per_minute = self.links.dead_letters_per_minute;
+        let reason = format!(
+            "the dead-letter budget of {per_minute} a minute (WORKER_DLQ_PER_MINUTE) is used up; last: {failure}"
+        );
+        if !self.links.holds.is_set(Hold::Budget) {
+            tracing::error!("intake is held: {reason}");
+            self.links.budget.fails(reason);
+            self.links.holds.set(Hold::Budget, true);
+        }
+        job.verdict = Some((failure, class));
+        self.park(lane, job, turn, Place::First);
+    }
+
+    pub(super) fn park(&mut self, lane: Lane, mut job: Box<Job>, due: Instant, place: Place) {
+        if !job.ownership.is_draining() {
+            job.leave();
+        } else if due > self.latest
+            || self.breaker.is_open()
+            || job.ownership.is_given_up(job.offset())
+        {
+            return self.give_up(lane, job);
+        }
+        self.jobs.park(lane, job, due, place);
+    }
+
+    /// Leaves the job to the next owner of its partition, and those behind it too.
+    pub(super) fn give_up(&mut self, lane: Lane, job: Box<Job>) {
+        let mut dropped = 0;
+        self.jobs.give_up(lane, |behind| {
+            let kept = behind.ownership.epoch != job.ownership.epoch;
+            dropped += usize::from(!kept && behind.is_untried());
+            kept
+        });
+        self.untried -= dropped;
+    }
+
+    /// Makes the outcome durable; the job keeps its permit meanwhile.
+    pub(super) fn settle(
+        &self,
+        lane: Lane,
+        job: Box<Job>,
+        outcome: Outcome,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        let workshop = self.links.workshop.clone();
+        let reports = reports.clone();
+        tokio::spawn(async move {
+            let owner = job.ownership.clone();
+            let settled = tokio::select! {
+                () = make_durable(&workshop, &job, outcome) => true,
+                () = owner.lost() => false,
+            };
+            let report = match settled {
+                true => Report::Settled(lane, job),
+                false => Report::Abandoned(lane, job),
+            };
+            let _ = reports.send(report).await;
+        });
+    }
+
+    pub(super) fn settled(&mut self, lane: Lane, job: Box<Job>) {
+        // Told before it is counted out: when the poll thread sees nobody in flight, all that is done has been told.
+        let _ = self.links.done.send(Done {
+            ownership: job.ownership.clone(),
+            offset: job.offset(),
+        });
+        drop(job);
+        self.jobs.finish(lane);
+    }
+}

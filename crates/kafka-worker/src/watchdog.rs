@@ -1,0 +1,239 @@
+//! Finds partitions in which nothing moves although there is work: pure, and independent of the threads that do the work.
+//!
+//! A consumer that lost a wake-up, a handler that hangs beyond its timeouts, a poll thread that is blocked: all of them
+//! look the same from outside, lag without progress, and none of them raises an error.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How one owned partition stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// Of its assignment.
+    pub epoch: u64,
+    /// Changes whenever something moves, see [`crate::engine::ownership::Ownership::progress`].
+    pub progress: u64,
+    /// The offset that may be committed; none before the first record of the assignment.
+    pub committable: Option<i64>,
+    /// How far the client has fetched, as far as it has told.
+    pub fetched: Option<i64>,
+    /// Records received and not finished.
+    pub unfinished: usize,
+    /// Those of them that wait for a retry, for their time, or behind another job.
+    pub waiting: usize,
+    /// Whether it is paused alone, because too many of its jobs wait.
+    pub is_crowded: bool,
+    /// Whether it stands before a batch that can't be read, which is told elsewhere.
+    pub is_corrupt: bool,
+}
+
+impl Standing {
+    fn all_wait(&self) -> bool {
+        self.unfinished > 0 && self.waiting >= self.unfinished
+    }
+}
+
+/// Why nothing moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody knows: there is work that could be done. A new process may cure it.
+    Unknown,
+    /// Every record here waits for its time. A new process would wait as well.
+    Waiting,
+}
+
+/// A partition in which nothing moves.
+#[derive(Clone, Debug)]
+pub struct Stall {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// Records behind the end.
+    pub lag: u64,
+    /// Records received and not finished.
+    pub unfinished: usize,
+    /// Since when nothing moves.
+    pub idle: Duration,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Remembers when each partition moved last.
+#[derive(Debug)]
+pub struct Watchdog {
+    limit: Duration,
+    seen: HashMap<(Arc<str>, i32), Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    epoch: u64,
+    progress: u64,
+    since: Instant,
+}
+
+impl Watchdog {
+    /// A partition may stand still for `limit`.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The partitions that have stood still for too long. `standings` come with their lag, none where it is not known;
+    /// `held` says that intake is held on purpose, and then nothing is expected to move.
+    pub fn observe(
+        &mut self,
+        now: Instant,
+        standings: &[(Standing, Option<u64>)],
+        held: bool,
+    ) -> Vec<Stall> {
+        let mut seen = HashMap::with_capacity(standings.len());
+        let mut stalls = Vec::new();
+        for (standing, lag) in standings {
+            let key = (standing.topic.clone(), standing.partition);
+            let has_work = lag.is_some_and(|lag| lag > 0)
+                && !held
+                && !standing.is_corrupt
+                // Jobs that wait for their time are no trouble while others may come in.
+                && (standing.is_crowded || !standing.all_wait());
+            let since = match self.seen.get(&key) {
+                Some(before)
+                    if has_work
+                        && before.epoch == standing.epoch
+                        && before.progress == standing.progress =>
+                {
+                    before.since
+                }
+                _ => now,
+            };
+            let idle = now - since;
+            if idle >= self.limit {
+                stalls.push(Stall {
+                    topic: standing.topic.clone(),
+                    partition: standing.partition,
+                    lag: lag.unwrap_or_default(),
+                    unfinished: standing.unfinished,
+                    idle,
+                    cause: match standing.all_wait() {
+                        true => Cause::Waiting,
+                        false => Cause::Unknown,
+                    },
+                });
+            }
+            let (epoch, progress) = (standing.epoch, standing.progress);
+            seen.insert(
+                key,
+                Seen {
+                    epoch,
+                    progress,
+                    since,
+                },
+            );
+        }
+        self.seen = seen;
+        stalls
+    }
+}
+
+impl std::fmt::Display for Stall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            topic,
+            partition,
+            lag,
+            unfinished,
+            ..
+        } = self;
+        let seconds = self.idle.as_secs();
+        write!(
+            f,
+            "{topic}[{partition}]: lag {lag}, nothing moved for {seconds} s, "
+        )?;
+        match self.cause {
+            Cause::Waiting => write!(f, "all {unfinished} jobs here wait for their time"),
+            Cause::Unknown if *unfinished > 0 => write!(f, "{unfinished} jobs here do not end"),
+            Cause::Unknown => write!(f, "no record comes"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn standing(progress: u64, unfinished: usize, waiting: usize) -> Standing {
+        Standing {
+            topic: "t".into(),
+            partition: 3,
+            epoch: 1,
+            progress,
+            committable: Some(5),
+            fetched: None,
+            unfinished,
+            waiting,
+            is_crowded: waiting > 0,
+            is_corrupt: false,
+        }
+    }
+
+    /// What is said after the limit, when the second standing follows the first.
+    fn after(
+        first: (Standing, Option<u64>),
+        second: (Standing, Option<u64>),
+        held: bool,
+    ) -> Vec<String> {
+        let mut watchdog = Watchdog::new(LIMIT);
+        let now = Instant::now();
+        assert!(watchdog.observe(now, &[first], held).is_empty());
+        let stalls = watchdog.observe(now + LIMIT, &[second], held);
+        stalls.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn lag_without_progress_is_a_stall() {
+        let stuck = |unfinished, waiting| (standing(1, unfinished, waiting), Some(7));
+        for (unfinished, waiting, what) in [
+            (0, 0, "no record comes"),
+            (4, 1, "4 jobs here do not end"),
+            (4, 4, "all 4 jobs here wait for their time"),
+        ] {
+            let said = after(
+                stuck(unfinished, waiting),
+                stuck(unfinished, waiting),
+                false,
+            );
+            let expected = format!("t[3]: lag 7, nothing moved for 10 s, {what}");
+            assert_eq!(said, [expected]);
+        }
+    }
+
+    #[test]
+    fn what_moves_has_no_work_or_is_held_is_none() {
+        let idle = |progress| standing(progress, 1, 0);
+        let moved = after((idle(1), Some(7)), (idle(2), Some(7)), false);
+        let done = after((idle(1), Some(7)), (idle(1), Some(0)), false);
+        let unknown = after((idle(1), Some(7)), (idle(1), None), false);
+        let held = after((idle(1), Some(7)), (idle(1), Some(9)), true);
+        let mut waits = standing(1, 4, 4);
+        waits.is_crowded = false;
+        let waits = after((waits.clone(), Some(7)), (waits, Some(7)), false);
+        let mut again = idle(1);
+        again.epoch = 2;
+        let assigned_again = after((idle(1), Some(7)), (again, Some(7)), false);
+        for said in [moved, done, unknown, held, waits, assigned_again] {
+            assert_eq!(said, Vec::<String>::new());
+        }
+    }
+}

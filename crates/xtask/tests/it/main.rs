@@ -1,0 +1,3 @@
+//! A short run of the chaos harness, as everybody starts it.
+
+mod chaos;
