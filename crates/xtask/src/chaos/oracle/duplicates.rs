@@ -58,6 +58,22 @@ pub(super) fn check(
             let Some(before) = before.max_by_key(|call| call.end) else {
                 continue;
             };
+            if let Some(committed) = ledger.committed_at(entry)
+                && again.start > committed.saturating_add(LEARN)
+                && !is_behind(ledger, again, committed)
+            {
+                violations.push(broken(
+                    Rule::E,
+                    format!(
+                        "{} was behind the committed offset at {}, and was called again by w{}, which had long learnt \
+                         of it: {}",
+                        ledger.describe(entry),
+                        super::s(committed),
+                        again.worker,
+                        ledger.story(entry)
+                    ),
+                ));
+            }
             let name = match reason(ledger, entry, before, again) {
                 Some(Reason::InFlight(incident)) => {
                     *in_flight.entry(incident).or_default() += 1;
@@ -257,6 +273,20 @@ fn after_an_end(
     } else {
         None
     }
+}
+
+/// Whether the caller may not know yet what was committed: it was stopped, or cut off from Kafka.
+fn is_behind(ledger: &Ledger<'_>, call: &Call, committed: Micros) -> bool {
+    ledger.history.incidents.iter().any(|incident| {
+        let kind = matches!(
+            incident.trouble,
+            Trouble::Frozen | Trouble::KafkaCut | Trouble::BrokerKilled | Trouble::MachineStalled
+        );
+        kind && concerns(incident, call.worker)
+            && incident.from <= call.start
+            && incident.until.saturating_add(LEARN)
+                >= committed.max(call.start.saturating_sub(LEARN))
+    })
 }
 
 /// Whether anything cut the call off.

@@ -13,6 +13,8 @@ pub(super) struct Ledger<'h> {
     /// By partition and offset; with the time at which all up to there was done.
     places: BTreeMap<(i32, i64), (&'h Entry, Micros)>,
     partitions: HashMap<u32, i32>,
+    /// By partition, upwards.
+    commits: HashMap<i32, Vec<(i64, Micros)>>,
     calls: HashMap<u32, Vec<&'h Call>>,
     /// By partition, with the offset, in the order of their beginnings.
     calls_in: HashMap<i32, Vec<(i64, &'h Call)>>,
@@ -52,8 +54,20 @@ impl<'h> Ledger<'h> {
                 calls.push((entry.offset, call));
             }
         }
+        let mut commits: HashMap<i32, Vec<(i64, Micros)>> = HashMap::new();
+        for commit in &history.commits {
+            let known = commits.entry(commit.partition).or_default();
+            // One that goes back breaks rule C, and is no news here.
+            if known
+                .last()
+                .is_none_or(|(offset, _)| commit.offset > *offset)
+            {
+                known.push((commit.offset, commit.at));
+            }
+        }
         let mut ledger = Self {
             history,
+            commits,
             workload,
             places: BTreeMap::new(),
             partitions: places
@@ -130,6 +144,13 @@ impl<'h> Ledger<'h> {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// When the record was first seen to be behind the committed offset.
+    pub(super) fn committed_at(&self, entry: &Entry) -> Option<Micros> {
+        let commits = self.commits.get(&entry.partition)?;
+        let at = commits.partition_point(|(offset, _)| *offset <= entry.offset);
+        commits.get(at).map(|(_, at)| *at)
     }
 
     /// Whether a record before this one was not done by then: so that this one could not be committed.

@@ -214,3 +214,21 @@ fn a_record_that_outlasts_a_drain_excuses_those_behind_it() {
     story.history.calls[2].start = 3 * SECOND;
     assert_eq!(story.broken(), [Rule::E]);
 }
+
+#[test]
+fn nobody_calls_what_was_committed_long_ago() {
+    let (mut story, first, _) = Story::two_done();
+    story.commit(2, 3 * SECOND);
+    story.history.incidents.push(Incident {
+        trouble: Trouble::Killed,
+        workers: vec![1],
+        from: 2 * SECOND,
+        until: 2 * SECOND,
+    });
+    // Begun before the commit was known, which the kill explains.
+    story.call(first, 2, 4 * SECOND, Verdict::Success);
+    assert_eq!(story.broken(), []);
+    story.history.calls[2].start = 20 * SECOND;
+    story.history.calls[2].end = 21 * SECOND;
+    assert_eq!(story.broken(), [Rule::E]);
+}
