@@ -55,7 +55,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(seed: u64, options: &Options, worker: PathBuf) -> Self {
-        let by_rate = options.duration.as_secs() * RATE;
+        // A partition runs one job at a time in its order, so there is less to do at once.
+        let rate = match options.ordering {
+            Ordering::Partition => RATE / 4,
+            Ordering::Key | Ordering::Unordered => RATE,
+        };
+        let by_rate = options.duration.as_secs() * rate;
         Self {
             seed,
             jobs: options
