@@ -3,8 +3,9 @@
 //! It opens when calls failed in a way that speaks against the server ([`Blame`]): several in a row, or too many of the
 //! last ones. Then intake pauses, no attempt is spent and nothing is dead-lettered. After a wait the server is asked for
 //! its `/ready`; unless it says no, one job is let through as a *trial*, whose outcome closes the breaker or doubles the
-//! wait. A single job that fails over and over never opens it, because a job can be its own trouble; only a call that
-//! did not reach the server counts each time.
+//! wait. That a server says it is ready proves little while its calls fail, so only a call closes the breaker. A single
+//! job that fails over and over never opens it, because a job can be its own trouble; only a call that did not reach the
+//! server counts each time.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -12,10 +13,15 @@ use std::time::Duration;
 use mcp_core::{Blame, ErrorCode};
 use tokio::time::Instant;
 
-/// Jobs in a row that open the breaker; also the least number of jobs among the failures of the window.
+/// Jobs in a row that open the breaker, however they fail; also the least number of jobs among the failures of the
+/// window.
 const JOBS: usize = 10;
-/// Refusals (401, 403, 404) of different jobs in a row that open it: they are dead-lettered at once, so fewer must do.
-const REFUSED: usize = 5;
+/// Jobs in a row that open it when all fail in the same way; with failures that another attempt may cure, so many
+/// failures as well.
+const ALIKE: usize = 5;
+const ALIKE_FAILURES: usize = 10;
+/// The same when the connection breaks each time.
+const BROKEN_OFF: usize = 3;
 /// Calls in a row that did not reach the server and open the breaker.
 const UNREACHABLE: usize = 3;
 /// The last calls over which the failure ratio is taken.
@@ -33,12 +39,15 @@ pub struct Breaker {
     /// The jobs of the present run of failures, each with its first one.
     suspects: Vec<(u64, ErrorCode)>,
     unreachable: usize,
+    /// The failures of the present run.
+    run: usize,
     /// The last calls: the job of each that failed.
     window: VecDeque<Option<u64>>,
     /// Whether calls did not arrive when it opened or was last tried.
     was_unreachable: bool,
     open_since: Option<Instant>,
     last_opened: Option<Instant>,
+    last_accepted: Option<Instant>,
     /// How long it was open before that.
     past_outage: Duration,
 }
@@ -46,22 +55,10 @@ pub struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    Open {
-        until: Instant,
-        wait: Duration,
-    },
-    Asking {
-        wait: Duration,
-    },
-    HalfOpen {
-        wait: Duration,
-        vouched: bool,
-    },
-    Trying {
-        wait: Duration,
-        vouched: bool,
-        job: u64,
-    },
+    Open { until: Instant, wait: Duration },
+    Asking { wait: Duration },
+    HalfOpen { wait: Duration },
+    Trying { wait: Duration, job: u64 },
 }
 
 /// Whether a job may be started.
@@ -105,10 +102,12 @@ impl Default for Breaker {
             state: State::Closed,
             suspects: Vec::new(),
             unreachable: 0,
+            run: 0,
             window: VecDeque::with_capacity(WINDOW),
             was_unreachable: false,
             open_since: None,
             last_opened: None,
+            last_accepted: None,
             past_outage: Duration::ZERO,
         }
     }
@@ -138,8 +137,7 @@ impl Breaker {
         if let State::Asking { wait } = self.state {
             match answer {
                 Answer::Ready | Answer::Unknown => {
-                    let vouched = answer == Answer::Ready;
-                    self.state = State::HalfOpen { wait, vouched };
+                    self.state = State::HalfOpen { wait };
                 }
                 Answer::NotReady => self.open(now, wait * 2),
             }
@@ -156,19 +154,18 @@ impl Breaker {
         news.then_some(Transition::Opened)
     }
 
-    /// The job was refused with that code, and there was time for others to be. If others were, in the same way, and no
-    /// call went well in between, everybody is.
+    /// The job was refused at `since`, and there was time for others to be called. Everybody is refused if others were,
+    /// in the same way, with no call that went well in between; or if none went well since although others wait.
     pub fn refuses_everybody(
         &mut self,
         now: Instant,
-        job: u64,
-        code: ErrorCode,
+        (job, code, since): (u64, ErrorCode, Instant),
+        others_wait: bool,
     ) -> Option<Transition> {
+        let others = |(other, refusal): &(u64, ErrorCode)| *other != job && *refusal == code;
+        let none_went_well = self.last_accepted.is_none_or(|at| at < since);
         let everybody = self.state == State::Closed
-            && self
-                .suspects
-                .iter()
-                .any(|(other, refusal)| *other != job && *refusal == code);
+            && ((others_wait && none_went_well) || self.suspects.iter().any(others));
         if everybody {
             self.was_unreachable = false;
             self.open(now, FIRST_WAIT);
@@ -178,29 +175,19 @@ impl Breaker {
 
     /// The job is started as the trial.
     pub fn trial_started(&mut self, job: u64) {
-        if let State::HalfOpen { wait, vouched } = self.state {
-            self.state = State::Trying { wait, vouched, job };
+        if let State::HalfOpen { wait } = self.state {
+            self.state = State::Trying { wait, job };
         }
     }
 
     /// The job ended without an outcome: its partition was lost, or it was not sent at all. If it was the trial,
     /// another one is.
     pub fn abandoned(&mut self, job: u64) {
-        if let State::Trying {
-            wait,
-            vouched,
-            job: trial,
-        } = self.state
+        if let State::Trying { wait, job: trial } = self.state
             && trial == job
         {
-            self.state = State::HalfOpen { wait, vouched };
+            self.state = State::HalfOpen { wait };
         }
-    }
-
-    /// Whether the job is the trial of a server that said it was ready. Its failure is its own then, as far as another
-    /// attempt could cure it: otherwise jobs that are their own trouble could keep a healthy server from all others.
-    pub fn vouches(&self, job: u64) -> bool {
-        matches!(self.state, State::Trying { vouched: true, job: trial, .. } if trial == job)
     }
 
     /// Notes the outcome of one attempt of the job `job`: `None` is success.
@@ -218,7 +205,7 @@ impl Breaker {
             State::Closed => {
                 let opens = match failed {
                     Some(code) => self.failed(job, code),
-                    None => self.succeeded(),
+                    None => self.succeeded(now),
                 };
                 if opens {
                     self.was_unreachable = is_unreachable(failed);
@@ -262,9 +249,10 @@ impl Breaker {
         self.past_outage + self.open_since.map_or(Duration::ZERO, |since| now - since)
     }
 
-    fn succeeded(&mut self) -> bool {
+    fn succeeded(&mut self, now: Instant) -> bool {
+        self.last_accepted = Some(now);
         self.suspects.clear();
-        self.unreachable = 0;
+        (self.unreachable, self.run) = (0, 0);
         self.note(None);
         false
     }
@@ -276,10 +264,16 @@ impl Breaker {
         } else if !self.suspects.iter().any(|(known, _)| *known == job) {
             self.suspects.push((job, code));
         }
+        self.run += 1;
         self.note(Some(job));
-        let refused = |(_, code): &&(u64, ErrorCode)| !code.is_retryable();
+        let alike = self.suspects.iter().filter(|(_, other)| *other == code);
+        let (jobs, failures) = match code {
+            ErrorCode::ConnectionLost => (BROKEN_OFF, ALIKE_FAILURES),
+            _ if code.is_retryable() => (ALIKE, ALIKE_FAILURES),
+            _ => (ALIKE, ALIKE),
+        };
         self.unreachable >= UNREACHABLE
-            || self.suspects.iter().filter(refused).count() >= REFUSED
+            || (alike.count() >= jobs && self.run >= failures)
             || self.suspects.len() >= JOBS
             || self.ratio_is_reached()
     }
@@ -312,7 +306,7 @@ impl Breaker {
             wait,
         };
         self.suspects.clear();
-        self.unreachable = 0;
+        (self.unreachable, self.run) = (0, 0);
         self.window.clear();
         if self.open_since.is_none() {
             (self.open_since, self.last_opened) = (Some(now), Some(now));

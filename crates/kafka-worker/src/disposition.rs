@@ -13,8 +13,6 @@ pub struct Attempted {
     pub age: Duration,
     /// Whether the server counts as down.
     pub breaker_open: bool,
-    /// Whether the server said that it is ready before this attempt, see [`crate::breaker::Breaker::vouches`].
-    pub vouched: bool,
 }
 
 /// What to do with the job.
@@ -49,9 +47,6 @@ pub fn decide(
 ) -> Disposition {
     let blames_server = match failure.code.blame() {
         Blame::Server => true,
-        // A server that says it is well, and is asked by one job at a time: the failure is this job's, if it is one
-        // that another attempt could cure. A refusal (401, 403, 404) is not, and says nothing of being ready.
-        Blame::Suspect if attempted.vouched && failure.code.is_retryable() => false,
         Blame::Suspect => attempted.breaker_open,
         Blame::Job => false,
     };
@@ -69,7 +64,7 @@ pub fn decide(
             let delay = policy.delay(attempted.attempts, failure.retry_after);
             let used_up =
                 !policy.allows_another(attempted.attempts) || attempted.age + delay >= deadline;
-            if used_up && failure.code.blame() == Blame::Suspect && !attempted.vouched {
+            if used_up && failure.code.blame() == Blame::Suspect {
                 Disposition::DeadLetterIfReady
             } else if used_up {
                 Disposition::DeadLetter(Class::Exhausted)
@@ -92,7 +87,6 @@ mod tests {
             attempts,
             age: Duration::from_secs(age_s),
             breaker_open,
-            vouched: false,
         };
         decide(
             &Failure::new(code, "x"),
@@ -143,25 +137,5 @@ mod tests {
         }
         let permanent = Disposition::DeadLetter(Class::Permanent);
         assert_eq!(after(ErrorCode::InvalidPayload, 1, 0, true), permanent);
-    }
-
-    #[test]
-    fn a_trial_at_a_server_that_is_ready_counts_unless_it_was_refused() {
-        let trial = |code, attempts| {
-            let attempted = Attempted {
-                attempts,
-                age: Duration::ZERO,
-                breaker_open: true,
-                vouched: true,
-            };
-            let failure = Failure::new(code, "x");
-            decide(&failure, attempted, &RetryPolicy::default(), DEADLINE)
-        };
-        let code = ErrorCode::ServerUnavailable;
-        assert!(matches!(trial(code, 1), Disposition::Retry(_)));
-        assert_eq!(trial(code, 8), Disposition::DeadLetter(Class::Exhausted));
-        for code in [ErrorCode::Unauthorized, ErrorCode::ServerUnreachable] {
-            assert!(matches!(trial(code, 8), Disposition::Hold(_)));
-        }
     }
 }

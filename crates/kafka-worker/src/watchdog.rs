@@ -30,6 +30,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Whether it is paused alone, because too many of its jobs wait.
     pub is_crowded: bool,
+    /// Whether it is paused because the engine is full and it has its share of it.
+    pub is_full: bool,
     /// Whether it stands before a batch that can't be read, which is told elsewhere.
     pub is_corrupt: bool,
 }
@@ -97,15 +99,24 @@ impl Watchdog {
         standings: &[(Standing, Option<u64>)],
         held: bool,
     ) -> Vec<Stall> {
+        let before = |standing: &Standing| {
+            let key = (standing.topic.clone(), standing.partition);
+            self.seen.get(&key)
+        };
+        let any_moves = standings.iter().any(|(standing, _)| {
+            before(standing).is_none_or(|before| before.progress != standing.progress)
+        });
         let mut seen = HashMap::with_capacity(standings.len());
         let mut stalls = Vec::new();
         for (standing, lag) in standings {
             let key = (standing.topic.clone(), standing.partition);
-            let has_work = lag.is_some_and(|lag| lag > 0)
-                && !held
-                && !standing.is_corrupt
-                // Jobs that wait for their time are no trouble while others may come in.
-                && (standing.is_crowded || !standing.all_wait());
+            // While others move, a partition that has its share of a full engine has its turn to come; and jobs that
+            // wait for their time are no trouble while others may come in.
+            let is_explained = held
+                || standing.is_corrupt
+                || (standing.is_full && any_moves)
+                || (standing.all_wait() && !standing.is_crowded);
+            let has_work = !is_explained && lag.is_some_and(|lag| lag > 0);
             let since = match self.seen.get(&key) {
                 Some(before)
                     if has_work
@@ -184,6 +195,7 @@ mod tests {
             unfinished,
             waiting,
             is_crowded: waiting > 0,
+            is_full: false,
             is_corrupt: false,
         }
     }

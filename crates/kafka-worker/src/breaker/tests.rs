@@ -4,6 +4,13 @@ const SERVER: Option<ErrorCode> = Some(ErrorCode::ServerUnreachable);
 const SUSPECT: Option<ErrorCode> = Some(ErrorCode::ServerError);
 const JOB: Option<ErrorCode> = Some(ErrorCode::ToolFailed);
 const REFUSAL: Option<ErrorCode> = Some(ErrorCode::Unauthorized);
+/// Ways to fail, of which no five in a row are the same.
+const MIXED: [ErrorCode; 4] = [
+    ErrorCode::ServerError,
+    ErrorCode::RateLimited,
+    ErrorCode::CallTimeout,
+    ErrorCode::ServerUnavailable,
+];
 
 fn opened(now: Instant) -> Breaker {
     let mut breaker = Breaker::default();
@@ -55,15 +62,12 @@ fn one_job_that_fails_over_and_over_does_not_open_it() {
 fn many_jobs_that_fail_in_a_row_open_it_and_an_answer_in_between_does_not() {
     let now = Instant::now();
     let mut breaker = Breaker::default();
-    for job in 0..9 {
-        assert_eq!(breaker.outcome(now, job, SUSPECT), None);
-    }
+    let mut fail = |job: u64| breaker.outcome(now, job, Some(MIXED[job as usize % MIXED.len()]));
+    assert!((0..9).all(|job| fail(job).is_none()));
     assert_eq!(breaker.outcome(now, 9, JOB), None);
-    for job in 0..9 {
-        assert_eq!(breaker.outcome(now, job, SUSPECT), None);
-    }
-    let tenth = breaker.outcome(now, 9, SUSPECT);
-    assert_eq!(tenth, Some(Transition::Opened));
+    let mut fail = |job: u64| breaker.outcome(now, job, Some(MIXED[job as usize % MIXED.len()]));
+    assert!((0..9).all(|job| fail(job).is_none()));
+    assert_eq!(fail(9), Some(Transition::Opened));
 }
 
 #[test]
@@ -125,16 +129,6 @@ fn after_calls_did_not_arrive_a_trial_that_does_closes_it_whatever_becomes_of_it
 }
 
 #[test]
-fn only_a_server_that_says_it_is_ready_vouches_for_its_trial() {
-    let now = Instant::now();
-    for (answer, vouched) in [(Answer::Ready, true), (Answer::Unknown, false)] {
-        let mut breaker = suspected(now);
-        try_with(&mut breaker, now, 4, answer);
-        assert_eq!((breaker.vouches(4), breaker.vouches(5)), (vouched, false));
-    }
-}
-
-#[test]
 fn the_outage_is_the_time_in_which_it_was_open() {
     let now = Instant::now();
     let mut breaker = opened(now);
@@ -167,37 +161,58 @@ fn a_server_that_says_it_is_not_ready_opens_it_once() {
 }
 
 #[test]
-fn few_refusals_in_a_row_open_it_and_it_is_remembered() {
+fn few_jobs_that_fail_in_the_same_way_open_it_and_it_is_remembered() {
     let now = Instant::now();
-    let mut breaker = Breaker::default();
-    for job in 0..4 {
-        assert_eq!(breaker.outcome(now, job, REFUSAL), None);
+    for (failure, jobs, failures) in [
+        (ErrorCode::Unauthorized, 5, 5),
+        (ErrorCode::ServerUnavailable, 5, 10),
+        (ErrorCode::ConnectionLost, 3, 10),
+    ] {
+        let mut breaker = Breaker::default();
+        for failed in 1..failures {
+            assert_eq!(breaker.outcome(now, failed % jobs, Some(failure)), None);
+        }
+        assert!(!breaker.opened_since(now));
+        let last = breaker.outcome(now, failures % jobs, Some(failure));
+        assert_eq!(last, Some(Transition::Opened), "{failure}");
+        try_with(&mut breaker, now, 5, Answer::Ready);
+        breaker.outcome(now, 5, None);
+        assert!(!breaker.is_open() && breaker.opened_since(now));
+        assert!(!breaker.opened_since(now + Duration::from_secs(1)));
     }
-    assert_eq!(breaker.outcome(now, 3, REFUSAL), None);
-    assert!(!breaker.opened_since(now));
-    assert_eq!(breaker.outcome(now, 4, REFUSAL), Some(Transition::Opened));
-    try_with(&mut breaker, now, 5, Answer::Ready);
-    breaker.outcome(now, 5, None);
-    assert!(!breaker.is_open() && breaker.opened_since(now));
-    assert!(!breaker.opened_since(now + Duration::from_secs(1)));
+}
+
+#[test]
+fn fewer_jobs_may_be_their_own_trouble() {
+    let now = Instant::now();
+    for (failure, jobs) in [
+        (ErrorCode::Unauthorized, 4),
+        (ErrorCode::ServerUnavailable, 4),
+        (ErrorCode::ConnectionLost, 2),
+    ] {
+        let mut breaker = Breaker::default();
+        assert!((0..100).all(|call| breaker.outcome(now, call % jobs, Some(failure)).is_none()));
+    }
 }
 
 #[test]
 fn a_refusal_that_others_get_too_is_everybodys() {
     let now = Instant::now();
     let forbidden = Some(ErrorCode::Forbidden);
-    for (others, everybody) in [
-        (vec![], false),
-        (vec![forbidden], false),
-        (vec![REFUSAL, None], false),
-        (vec![None, REFUSAL], true),
+    for (others, wait, everybody) in [
+        (vec![], false, false),
+        (vec![], true, true),
+        (vec![forbidden], false, false),
+        (vec![REFUSAL, None], true, false),
+        (vec![None, REFUSAL], false, true),
     ] {
         let mut breaker = Breaker::default();
         breaker.outcome(now, 0, REFUSAL);
         for (job, outcome) in (1..).zip(&others) {
             breaker.outcome(now, job, *outcome);
         }
-        let transition = breaker.refuses_everybody(now, 0, ErrorCode::Unauthorized);
+        let refused = (0, ErrorCode::Unauthorized, now);
+        let transition = breaker.refuses_everybody(now, refused, wait);
         let expected = everybody.then_some(Transition::Opened);
         assert_eq!(transition, expected, "{others:?}");
     }

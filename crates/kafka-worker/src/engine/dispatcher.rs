@@ -193,7 +193,8 @@ impl Dispatcher {
         self.untried += 1;
         self.starved = false;
         let job = Box::new(Job::new(self.serial, received.message, received.ownership));
-        self.jobs.push(job.lane(self.links.ordering), job);
+        self.jobs
+            .push(job.ownership.epoch, job.lane(self.links.ordering), job);
     }
 
     /// Starts as many jobs as there are permits.
@@ -227,9 +228,9 @@ impl Dispatcher {
                 continue;
             }
             if let Some((failure, since)) = job.doubt.take() {
-                let opened = self
-                    .breaker
-                    .refuses_everybody(now, job.serial, failure.code);
+                let refused = (job.serial, failure.code, since);
+                let others_wait = self.untried > 0;
+                let opened = self.breaker.refuses_everybody(now, refused, others_wait);
                 if opened.is_some() {
                     self.server_down(&failure);
                 }

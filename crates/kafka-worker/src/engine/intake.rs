@@ -8,6 +8,7 @@
 mod assignment;
 mod context;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -35,8 +36,10 @@ use crate::signals::{Fatal, Holds, Pulse, Sorting};
 
 /// Longest wait for a record; also how soon a stop or a hold is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// At most one commit in this time.
-const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while partitions are being given up.
+const LEAVING_POLL: Duration = Duration::from_millis(5);
+/// At most one commit in this time: what is finished in it comes again after a kill.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(600);
 /// How long the last commit may take, if the drain has used up its time.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// How long a full engine is waited for before partitions are paused: pausing throws the prefetched records away
@@ -162,6 +165,13 @@ impl Intake {
                 records: config.waiting_max,
                 bytes: BYTES_MAX,
             },
+            runnable_max: Load {
+                records: config.records_max,
+                bytes: BYTES_MAX,
+            },
+            full: AtomicBool::new(false),
+            leaving: Mutex::default(),
+            closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -206,6 +216,7 @@ impl Intake {
         while !self.stop.is_cancelled() && self.fatal.reason().is_none() {
             self.context().pulse.beat();
             self.context().assignment.apply_done(Duration::ZERO);
+            self.context().serve_leaving(&self.consumer);
             self.control_flow();
             self.commit_if_due();
             // What there is already comes along: one wake-up of the dispatcher serves all of it.
@@ -218,6 +229,7 @@ impl Intake {
         if self.fatal.reason().is_none() {
             self.drain_all();
         }
+        self.context().closing.store(true, Ordering::Relaxed);
         // Leaves the group, so that the others take over at once. Dropping polls until the consumer is closed
         // (rust-rdkafka#611); the process has a hard limit for that.
         drop(self.consumer);
@@ -349,8 +361,9 @@ impl Intake {
         if !self.is_patient() {
             self.gate.update(loads.runnable(), self.limit);
         }
-        let all = hold || self.gate.is_closed();
-        self.context().pause_all.store(all, Ordering::Relaxed);
+        let context = self.context();
+        context.pause_all.store(hold, Ordering::Relaxed);
+        context.full.store(self.gate.is_closed(), Ordering::Relaxed);
         self.context().control(&self.consumer);
     }
 
@@ -365,7 +378,10 @@ impl Intake {
     /// instead, and the group is served in between once patience ends.
     fn poll_time(&mut self) -> Duration {
         if !self.is_patient() || self.context().pause_all.load(Ordering::Relaxed) {
-            return POLL;
+            return match self.context().is_leaving() {
+                true => LEAVING_POLL,
+                false => POLL,
+            };
         }
         while self.is_patient() {
             let assignment = &self.context().assignment;
@@ -414,6 +430,7 @@ impl Intake {
         {
             context.pulse.beat();
             context.assignment.apply_done(Duration::from_millis(20));
+            context.serve_leaving(&self.consumer);
             let _ = self.consumer.poll(Duration::ZERO);
         }
         // In the middle of a rebalance the coordinator takes no commit, and without this one all that was finished since
@@ -425,6 +442,7 @@ impl Intake {
             if context.commit(&self.consumer, CommitMode::Sync) || Instant::now() >= deadline {
                 break;
             }
+            context.serve_leaving(&self.consumer);
             let _ = self.consumer.poll(POLL);
         }
         context.give_up(&self.consumer, None);

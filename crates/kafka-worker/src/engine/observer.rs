@@ -272,6 +272,7 @@ mod tests {
             unfinished,
             waiting: 0,
             is_crowded: false,
+            is_full: false,
             is_corrupt: false,
         };
         for (committable, fetched, unfinished, committed, lag) in [

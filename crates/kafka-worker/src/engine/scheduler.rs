@@ -4,7 +4,8 @@
 //! is a lane a key, partition order a lane a partition, and an unordered job has a lane of its own. A job that waits
 //! for its next attempt is *parked*: it keeps its place in its lane, but holds no permit. Parked jobs and those behind
 //! another one of their lane are told that they wait ([`Queued`]), since they must not take the room of those that
-//! could run.
+//! could run. Lanes belong to *groups*, a partition each, which take turns: a partition with many jobs does not stop one
+//! with few.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
@@ -36,12 +37,75 @@ pub enum LaneId<N> {
 
 #[derive(Debug)]
 struct Lane<J> {
+    group: u64,
     /// The head is the lane's next (or parked) job; the running one has been taken out.
     queue: VecDeque<J>,
     state: State,
     /// When its parked job is due, and where it goes then.
     due: Option<Instant>,
     place: Place,
+}
+
+/// The lanes that may run, by group; groups take turns.
+#[derive(Debug)]
+struct Ready<N> {
+    groups: HashMap<u64, VecDeque<LaneId<N>>>,
+    /// The groups that have any, the next one first.
+    turns: VecDeque<u64>,
+}
+
+impl<N> Default for Ready<N> {
+    fn default() -> Self {
+        Self {
+            groups: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+}
+
+impl<N: Copy> Ready<N> {
+    fn of(&mut self, group: u64) -> &mut VecDeque<LaneId<N>> {
+        let turns = &mut self.turns;
+        self.groups.entry(group).or_insert_with(|| {
+            turns.push_back(group);
+            VecDeque::new()
+        })
+    }
+
+    fn push_back(&mut self, group: u64, id: LaneId<N>) {
+        self.of(group).push_back(id);
+    }
+
+    fn push_front(&mut self, group: u64, id: LaneId<N>) {
+        self.of(group).push_front(id);
+    }
+
+    fn pop(&mut self) -> Option<LaneId<N>> {
+        let group = self.turns.pop_front()?;
+        let lanes = self.groups.get_mut(&group)?;
+        let id = lanes.pop_front();
+        if lanes.is_empty() {
+            self.groups.remove(&group);
+        } else {
+            self.turns.push_back(group);
+        }
+        id
+    }
+
+    fn pop_where(&mut self, wanted: impl Fn(&LaneId<N>) -> bool) -> Option<LaneId<N>> {
+        for (turn, group) in self.turns.iter().enumerate() {
+            let lanes = self.groups.get_mut(group)?;
+            if let Some(at) = lanes.iter().position(&wanted) {
+                let id = lanes.remove(at);
+                if lanes.is_empty() {
+                    self.groups.remove(group);
+                    self.turns.remove(turn);
+                }
+                return id;
+            }
+        }
+        None
+    }
 }
 
 /// Where a parked job goes among those that may run, once it is due.
@@ -64,7 +128,7 @@ enum State {
 #[derive(Debug)]
 pub struct Scheduler<N, J> {
     lanes: HashMap<LaneId<N>, Lane<J>>,
-    ready: VecDeque<LaneId<N>>,
+    ready: Ready<N>,
     due: BinaryHeap<Reverse<(Instant, LaneId<N>)>>,
     next_id: u64,
     running: usize,
@@ -75,7 +139,7 @@ impl<N: Copy + Ord + Hash, J> Default for Scheduler<N, J> {
     fn default() -> Self {
         Self {
             lanes: HashMap::new(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             due: BinaryHeap::new(),
             next_id: 0,
             running: 0,
@@ -85,8 +149,9 @@ impl<N: Copy + Ord + Hash, J> Default for Scheduler<N, J> {
 }
 
 impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
-    /// Adds a job behind the others of the lane `name`; without a name it has a lane of its own.
-    pub fn push(&mut self, name: Option<N>, mut job: J) {
+    /// Adds a job behind the others of the lane `name`, which belongs to `group`; without a name it has a lane of its
+    /// own.
+    pub fn push(&mut self, group: u64, name: Option<N>, mut job: J) {
         let id = match name {
             Some(name) => LaneId::Named(name),
             None => {
@@ -101,12 +166,13 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
             }
             Entry::Vacant(place) => {
                 place.insert(Lane {
+                    group,
                     queue: VecDeque::from([job]),
                     state: State::Ready,
                     due: None,
                     place: Place::Last,
                 });
-                self.ready.push_back(id);
+                self.ready.push_back(group, id);
             }
         }
     }
@@ -115,7 +181,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     /// The caller must end it with [`Scheduler::finish`] or [`Scheduler::park`].
     pub fn next(&mut self, now: Instant) -> Option<(LaneId<N>, J)> {
         self.wake(now);
-        while let Some(id) = self.ready.pop_front() {
+        while let Some(id) = self.ready.pop() {
             if let Some(job) = self.take(id) {
                 return Some((id, job));
             }
@@ -130,12 +196,12 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         prefers: impl Fn(&J) -> bool,
     ) -> Option<(LaneId<N>, J)> {
         self.wake(now);
+        let lanes = &self.lanes;
         let is_liked = |id: &LaneId<N>| {
-            let head = self.lanes.get(id).and_then(|lane| lane.queue.front());
+            let head = lanes.get(id).and_then(|lane| lane.queue.front());
             head.is_some_and(&prefers)
         };
-        if let Some(at) = self.ready.iter().position(is_liked)
-            && let Some(id) = self.ready.remove(at)
+        if let Some(id) = self.ready.pop_where(is_liked)
             && let Some(job) = self.take(id)
         {
             return Some((id, job));
@@ -163,7 +229,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         if let Some(next) = lane.queue.front_mut() {
             next.set_waiting(false);
             lane.state = State::Ready;
-            self.ready.push_back(id);
+            self.ready.push_back(lane.group, id);
         } else {
             self.lanes.remove(&id);
         }
@@ -215,7 +281,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
                 // The next job of the lane does not inherit the wait.
                 self.parked -= 1;
                 lane.state = State::Ready;
-                self.ready.push_back(*id);
+                self.ready.push_back(lane.group, *id);
             }
             if let (State::Ready, Some(next)) = (&lane.state, lane.queue.front_mut()) {
                 next.set_waiting(false);
@@ -245,11 +311,6 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         self.parked
     }
 
-    /// Whether a job could run now.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     fn wake(&mut self, now: Instant) {
         let mut first = Vec::new();
         while let Some(Reverse((due, id))) = self.due.peek().copied() {
@@ -266,14 +327,14 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
                     job.set_waiting(false);
                 }
                 match lane.place {
-                    Place::First => first.push(id),
-                    Place::Last => self.ready.push_back(id),
+                    Place::First => first.push((lane.group, id)),
+                    Place::Last => self.ready.push_back(lane.group, id),
                 }
             }
         }
         // In the order in which they were due.
-        for id in first.into_iter().rev() {
-            self.ready.push_front(id);
+        for (group, id) in first.into_iter().rev() {
+            self.ready.push_front(group, id);
         }
     }
 }

@@ -160,3 +160,51 @@ async fn jobs_that_wait_for_a_retry_or_their_time_do_not_starve_the_others() {
         .await;
     assert!(answered(&server).len() >= good.len());
 }
+
+#[tokio::test]
+async fn a_partition_full_of_slow_jobs_leaves_room_and_turns_for_another() {
+    let setting = Setting::new(Kafka::shared().await, "fair", 2).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let entrance = gate.clone();
+    let server = StubServer::start(move |call| {
+        let entrance = entrance.clone();
+        async move {
+            if &*call.tool == "slow" {
+                entrance.acquire().await.expect("it is open").forget();
+            }
+            Reply::text("done")
+        }
+    })
+    .await;
+    // More than are let in at once, and then some in the other partition.
+    let (slow, quick) = (ids("slow", 900), ids("quick", 20));
+    setting
+        .submit_all(
+            slow.iter()
+                .map(|id| tool_job(id, "slow").key(id).partition(0)),
+        )
+        .await;
+    let worker = setting
+        .worker(&server)
+        .var("WORKER_CONCURRENCY", 4)
+        .start_ready()
+        .await;
+    worker
+        .wait_metric("worker_partitions_paused", "", |paused| paused == 1.0)
+        .await;
+    setting
+        .submit_all(
+            quick
+                .iter()
+                .map(|id| tool_job(id, "x").key(id).partition(1)),
+        )
+        .await;
+    // Each slow job that ends gives its turn to the other partition.
+    worker
+        .wait_metric("worker_records_unfinished", "", |count| count > 512.0)
+        .await;
+    gate.add_permits(40);
+    wait_answered(&server, &quick, SOON).await;
+    let done = answered(&server);
+    assert!(done.iter().filter(|job| job.starts_with("slow")).count() <= 40);
+}

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use mcp_testkit::{Kafka, Reply, StubServer};
+use mcp_testkit::{Kafka, Reply, StubServer, eventually};
 use tokio::sync::Semaphore;
 
 use crate::protocol::{Protocol, by_both_protocols};
-use crate::setting::{Setting, ids, repeated, tool_job, wait_answered};
+use crate::setting::{Setting, answered, ids, repeated, tool_job, wait_answered};
 use crate::worker::{SOON, Worker};
 
 /// Waits until the workers share the partitions evenly.
@@ -50,6 +50,57 @@ async fn a_job_in_flight_is_finished_before_its_partition_moves(protocol: Protoc
 }
 
 by_both_protocols!(a_job_in_flight_is_finished_before_its_partition_moves);
+
+async fn a_job_that_hangs_holds_up_its_partition_on_the_move_and_no_other(protocol: Protocol) {
+    let setting = protocol.setting("hold-up", 4).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let entrance = gate.clone();
+    let server = StubServer::start(move |call| {
+        let entrance = entrance.clone();
+        async move {
+            if &*call.tool == "gated" {
+                drop(entrance.acquire().await);
+            }
+            Reply::text("done")
+        }
+    })
+    .await;
+    // One job that hangs in each partition: whichever move, they are held up.
+    for partition in 0..4 {
+        let job = tool_job(&format!("gated-{partition}"), "gated");
+        setting.submit(job.partition(partition)).await;
+    }
+    let first = protocol.worker(&setting, &server).start_ready().await;
+    server.wait_calls(4, SOON).await;
+    let second = protocol.worker(&setting, &server).start().await;
+    first
+        .wait_metric("worker_rebalances_total", "revoked", |count| count > 0.0)
+        .await;
+
+    // Two partitions are on the move, and stay until their jobs end. In the two that the first one keeps work goes on.
+    let before = answered(&server).len();
+    let jobs = ids("job", 40);
+    for (number, id) in jobs.iter().enumerate() {
+        let job = tool_job(id, "x").key(id).partition((number % 4) as i32);
+        setting.submit(job).await;
+    }
+    eventually(SOON, async || match answered(&server).len() - before {
+        20.. => Ok(()),
+        count => Err(format!("{count} jobs are done")),
+    })
+    .await;
+    // A member that was never given any partition does not tell of them.
+    let moved = second.metric("worker_partitions_assigned", "").await;
+    assert_eq!(moved.unwrap_or(0.0), 0.0, "the drain was over");
+    gate.add_permits(4);
+
+    wait_answered(&server, &jobs, SOON).await;
+    setting.wait_all_committed().await;
+    share(&[first, second], 2.0).await;
+    assert_eq!(repeated(&server), Vec::<String>::new());
+}
+
+by_both_protocols!(a_job_that_hangs_holds_up_its_partition_on_the_move_and_no_other);
 
 #[tokio::test]
 async fn a_worker_that_was_expelled_while_the_server_was_down_comes_back_to_work() {

@@ -47,7 +47,6 @@ impl Dispatcher {
         reports: &mpsc::Sender<Report>,
     ) {
         let now = Instant::now();
-        let vouched = self.breaker.vouches(job.serial);
         if attempt.called {
             let failure = attempt.result.as_ref().err().map(|failure| failure.code);
             let transition = self.breaker.outcome(now, job.serial, failure);
@@ -72,7 +71,6 @@ impl Dispatcher {
             attempts: job.attempts,
             age: job.age(now, self.breaker.outage(now)),
             breaker_open: self.breaker.is_open(),
-            vouched,
         };
         let workshop = &self.links.workshop;
         match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {

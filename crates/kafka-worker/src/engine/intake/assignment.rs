@@ -36,6 +36,8 @@ struct Owned {
     gate: Gate,
     /// Whether the consumer was told to pause it.
     paused: bool,
+    /// Whether it is paused because the engine is full and it has its share.
+    is_full: bool,
     /// How far the client has fetched, as far as it has told.
     fetched: Option<i64>,
     /// A batch from which on nothing can be read.
@@ -72,6 +74,19 @@ impl Loads {
     }
 }
 
+/// Why partitions are to be paused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PausePlan {
+    /// All of them.
+    pub(super) all: bool,
+    /// Enough jobs are here that could run: those that have their share of them pause, the others may still bring in
+    /// theirs.
+    pub(super) full: bool,
+    pub(super) runnable_max: Load,
+    /// A partition pauses in which more jobs wait than is its share of that.
+    pub(super) waiting_max: Load,
+}
+
 /// What the consumer is to be told.
 pub(super) struct Pauses {
     pub(super) pause: TopicPartitionList,
@@ -89,6 +104,7 @@ impl Owned {
             tracker: PartitionTracker::new(epoch),
             gate: Gate::default(),
             paused: false,
+            is_full: false,
             fetched: None,
             corrupt: None,
         }
@@ -325,11 +341,11 @@ impl Assignment {
         }
     }
 
-    /// Which partitions to pause and to resume: all of them, or those in which more jobs wait than is their share of
-    /// `waiting`. Counts on the consumer being told.
-    pub(super) fn plan_pauses(&self, all: bool, waiting: Load) -> Pauses {
+    /// Which partitions to pause and to resume. Counts on the consumer being told.
+    pub(super) fn plan_pauses(&self, plan: PausePlan) -> Pauses {
         let mut owned = lock(&self.partitions);
-        let share = waiting.share(owned.count());
+        let waiting_share = plan.waiting_max.share(owned.count());
+        let runnable_share = plan.runnable_max.share(owned.count());
         let mut pauses = Pauses {
             pause: TopicPartitionList::new(),
             resume: TopicPartitionList::new(),
@@ -339,11 +355,19 @@ impl Assignment {
         for entry in owned.all_mut() {
             let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
             let was_crowded = entry.gate.is_closed();
-            let crowded = entry.gate.update(entry.ownership.waiting(), share);
+            let crowded = entry.gate.update(entry.ownership.waiting(), waiting_share);
             if crowded && !was_crowded {
                 pauses.crowded.push((topic.clone(), partition));
             }
-            let paused = all || crowded || entry.corrupt.is_some();
+            let runnable = entry.unfinished().without(entry.ownership.waiting());
+            entry.is_full = plan.full
+                && (runnable.reaches(runnable_share)
+                    || (entry.is_full && runnable.reaches(runnable_share.share(2))));
+            let paused = plan.all
+                || crowded
+                || entry.is_full
+                || entry.corrupt.is_some()
+                || entry.ownership.is_draining();
             if paused && !entry.paused {
                 pauses.pause.add_partition(topic, partition);
             } else if !paused && entry.paused {
@@ -408,6 +432,7 @@ impl Assignment {
                 unfinished: entry.tracker.unfinished(),
                 waiting: entry.ownership.waiting().records,
                 is_crowded: entry.gate.is_closed(),
+                is_full: entry.is_full,
                 is_corrupt: entry.corrupt.is_some(),
             })
             .collect()

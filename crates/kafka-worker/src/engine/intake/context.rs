@@ -1,16 +1,18 @@
 //! The consumer's callbacks: rebalances, broker errors, statistics. All run on the poll thread, inside `poll`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{counter, gauge};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::assignment::{Assignment, Pauses};
+use super::assignment::{Assignment, PausePlan, Pauses};
 use crate::engine::flow::Load;
 use crate::engine::observer::Board;
 use crate::journal::count;
@@ -30,7 +32,13 @@ pub(super) struct Context {
     /// KIP-848: the broker assigns.
     pub(super) broker_assigns: bool,
     pub(super) board: Board,
+    pub(super) runnable_max: Load,
     pub(super) waiting_max: Load,
+    /// Whether enough jobs are here that could run.
+    pub(super) full: AtomicBool,
+    pub(super) leaving: Mutex<Option<Leaving>>,
+    /// The consumer is being closed, and waits for what is still to be given up.
+    pub(super) closing: AtomicBool,
     /// Whether intake is paused as a whole: partitions assigned now must be paused too.
     pub(super) pause_all: AtomicBool,
     pub(super) topic_missing: AtomicBool,
@@ -80,8 +88,12 @@ impl Context {
 
     /// Pauses what must be paused now, resumes the rest.
     pub(super) fn control(&self, consumer: &BaseConsumer<Self>) {
-        let all = self.pause_all.load(Ordering::Relaxed);
-        let pauses = self.assignment.plan_pauses(all, self.waiting_max);
+        let pauses = self.assignment.plan_pauses(PausePlan {
+            all: self.pause_all.load(Ordering::Relaxed),
+            full: self.full.load(Ordering::Relaxed),
+            runnable_max: self.runnable_max,
+            waiting_max: self.waiting_max,
+        });
         self.apply(consumer, &pauses);
     }
 
@@ -226,32 +238,142 @@ impl Context {
         self.sorting.ask();
     }
 
+    /// Partitions are to be given up. With a cooperative protocol that takes its time while the others go on: the
+    /// broker waits until [`Context::serve_leaving`] tells that they are.
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         if consumer.assignment_lost() {
-            // Expelled: another member may own them already. Nothing can be committed, and late results must not count.
-            counter!(metric::REBALANCES, "kind" => "lost").increment(1);
-            let unfinished = self.assignment.release(Some(partitions));
-            tracing::warn!(
-                partitions = partitions.count(),
-                unfinished,
-                "partitions lost"
-            );
-            self.sorting.ask();
-            return;
+            return self.lost(consumer, partitions);
         }
         counter!(metric::REBALANCES, "kind" => "revoked").increment(1);
         self.assignment.stop_dispatch_of(partitions);
-        let request = self.sorting.ask();
-        let deadline = Instant::now() + self.drain;
-        while !(self.sorting.is_done(request) && self.assignment.in_flight_of(partitions) == 0)
-            && Instant::now() < deadline
-        {
+        let leaving = Leaving {
+            partitions: partitions.clone(),
+            request: self.sorting.ask(),
+            deadline: Instant::now() + self.drain,
+        };
+        let is_cooperative = matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        if is_cooperative && !self.closing.load(Ordering::Relaxed) {
+            let before = self.leaving().replace(leaving);
+            // The client asks for one at a time; should it not, what came first is not forgotten.
+            if let Some(before) = before {
+                self.give_up(consumer, Some(&before.partitions));
+                self.unassign(consumer, &before.partitions);
+            }
+            return self.control(consumer);
+        }
+        while !self.has_left(&leaving) {
             self.pulse.beat();
             // Only the dispatcher is waited for, which needs nothing of this thread.
             self.assignment.apply_done(Duration::from_millis(20));
         }
         self.give_up(consumer, Some(partitions));
+        self.unassign(consumer, partitions);
     }
+
+    /// Expelled: another member may own them already. Nothing can be committed, and late results must not count.
+    fn lost(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        counter!(metric::REBALANCES, "kind" => "lost").increment(1);
+        let unfinished = self.assignment.release(Some(partitions));
+        tracing::warn!(
+            partitions = partitions.count(),
+            unfinished,
+            "partitions lost"
+        );
+        self.sorting.ask();
+        self.unassign(consumer, partitions);
+    }
+
+    /// Goes on with giving partitions up: once nothing of them is under way, or the time for it is over.
+    pub(super) fn serve_leaving(&self, consumer: &BaseConsumer<Self>) {
+        let mut slot = self.leaving();
+        let Some(leaving) = slot.take() else {
+            return;
+        };
+        if consumer.assignment_lost() {
+            drop(slot);
+            self.lost(consumer, &leaving.partitions);
+        } else if self.has_left(&leaving) {
+            drop(slot);
+            self.give_up(consumer, Some(&leaving.partitions));
+            self.unassign(consumer, &leaving.partitions);
+        } else {
+            *slot = Some(leaving);
+        }
+    }
+
+    /// Whether partitions are being given up.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving().is_some()
+    }
+
+    fn has_left(&self, leaving: &Leaving) -> bool {
+        let idle = self.sorting.is_done(leaving.request)
+            && self.assignment.in_flight_of(&leaving.partitions) == 0;
+        idle || Instant::now() >= leaving.deadline
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Option<Leaving>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the group that the partitions are given up.
+    fn unassign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        let unassigned = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+        };
+        if let Err(error) = unassigned {
+            tracing::warn!(%error, "unassign");
+        }
+        self.rebalanced();
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        self.assignment.acquire(partitions);
+        let assigned = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions),
+        };
+        if let Err(error) = assigned {
+            tracing::error!(%error, "assign");
+        }
+        counter!(metric::REBALANCES, "kind" => "assigned").increment(1);
+        tracing::info!(
+            added = partitions.count(),
+            owned = self.assignment.count(),
+            "partitions assigned"
+        );
+        if partitions.count() > 0 {
+            self.topic_missing.store(false, Ordering::Relaxed);
+        }
+        if !self.topic_missing.load(Ordering::Relaxed) {
+            self.joined.holds();
+        }
+        // librdkafka knows nothing of the pause when a partition is assigned for the first time, and remembers the
+        // one of its last time here: without a word it would never be fetched from again.
+        if let Err(error) = consumer.resume(partitions) {
+            tracing::warn!(%error, "assigned partitions could not be resumed");
+        }
+        self.control(consumer);
+        self.rebalanced();
+    }
+
+    fn rebalanced(&self) {
+        gauge!(metric::PARTITIONS_ASSIGNED).set(count(self.assignment.count()));
+        self.tell_corrupt();
+        self.board.post(self.assignment.standings());
+    }
+}
+
+/// Partitions that are being given up while the others go on.
+pub(super) struct Leaving {
+    partitions: TopicPartitionList,
+    /// To the dispatcher, to sort out their jobs.
+    request: u64,
+    deadline: Instant,
 }
 
 impl ClientContext for Context {
@@ -303,42 +425,28 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(partitions) => self.assignment.acquire(partitions),
-            Rebalance::Revoke(partitions) => self.revoke(consumer, partitions),
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assign(consumer, partitions);
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.revoke(consumer, partitions);
+            }
+            error => {
+                tracing::warn!(error = %RDKafkaErrorCode::from(error), "rebalance");
+                self.lost(consumer, partitions);
+            }
         }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        gauge!(metric::PARTITIONS_ASSIGNED).set(count(self.assignment.count()));
-        if let Rebalance::Assign(partitions) = rebalance {
-            counter!(metric::REBALANCES, "kind" => "assigned").increment(1);
-            tracing::info!(
-                added = partitions.count(),
-                owned = self.assignment.count(),
-                "partitions assigned"
-            );
-            if partitions.count() > 0 {
-                self.topic_missing.store(false, Ordering::Relaxed);
-            }
-            if !self.topic_missing.load(Ordering::Relaxed) {
-                self.joined.holds();
-            }
-            // librdkafka knows nothing of the pause when a partition is assigned for the first time, and remembers the
-            // one of its last time here: without a word it would never be fetched from again.
-            if let Err(error) = consumer.resume(partitions) {
-                tracing::warn!(%error, "assigned partitions could not be resumed");
-            }
-            self.control(consumer);
-        }
-        self.tell_corrupt();
-        self.board.post(self.assignment.standings());
     }
 }
 
-/// A revocation blocks this thread: never longer than half of the time after which the broker expels the member.
+/// A revocation must not take longer than half of the time after which the broker expels the member.
 pub(super) fn max_revoke(client: &rdkafka::ClientConfig) -> Duration {
     let interval = client
         .get("max.poll.interval.ms")

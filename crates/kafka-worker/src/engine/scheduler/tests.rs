@@ -25,7 +25,7 @@ impl Queued for Told {
 #[test]
 fn jobs_that_could_not_run_with_a_permit_are_told_so() {
     let mut jobs: Scheduler<&str, Told> = Scheduler::default();
-    (1..=3).for_each(|n| jobs.push(Some("a"), Told(0, n, false)));
+    (1..=3).for_each(|n| jobs.push(0, Some("a"), Told(0, n, false)));
     let told = |jobs: &Scheduler<&str, Told>| -> Vec<bool> {
         let lane = jobs.lanes.values().next().unwrap();
         lane.queue.iter().map(|job| job.2).collect()
@@ -51,9 +51,9 @@ fn start() -> Instant {
 #[test]
 fn a_lane_runs_one_job_at_a_time_in_order() {
     let mut jobs = Jobs::default();
-    jobs.push(Some("a"), 1);
-    jobs.push(Some("a"), 2);
-    jobs.push(Some("b"), 3);
+    jobs.push(0, Some("a"), 1);
+    jobs.push(0, Some("a"), 2);
+    jobs.push(0, Some("b"), 3);
     let now = start();
     let (first, job) = jobs.next(now).unwrap();
     assert_eq!(job, 1);
@@ -66,8 +66,8 @@ fn a_lane_runs_one_job_at_a_time_in_order() {
 #[test]
 fn jobs_without_a_name_run_beside_each_other() {
     let mut jobs = Jobs::default();
-    jobs.push(None, 1);
-    jobs.push(None, 2);
+    jobs.push(0, None, 1);
+    jobs.push(0, None, 2);
     let now = start();
     assert_eq!(jobs.next(now).unwrap().1, 1);
     assert_eq!(jobs.next(now).unwrap().1, 2);
@@ -77,8 +77,8 @@ fn jobs_without_a_name_run_beside_each_other() {
 #[test]
 fn a_parked_job_holds_its_lane_but_no_permit() {
     let mut jobs = Jobs::default();
-    jobs.push(Some("a"), 1);
-    jobs.push(Some("a"), 2);
+    jobs.push(0, Some("a"), 1);
+    jobs.push(0, Some("a"), 2);
     let now = start();
     let (lane, job) = jobs.next(now).unwrap();
     let due = now + Duration::from_secs(1);
@@ -93,7 +93,7 @@ fn a_parked_job_holds_its_lane_but_no_permit() {
 #[test]
 fn due_jobs_go_before_or_behind_the_others_in_the_order_of_their_time() {
     let mut jobs = Jobs::default();
-    (1..=4).for_each(|job| jobs.push(None, job));
+    (1..=4).for_each(|job| jobs.push(0, None, job));
     let now = start();
     let at = |millis| now + Duration::from_millis(millis);
     for (due, place) in [(2, Place::First), (1, Place::First), (1, Place::Last)] {
@@ -107,8 +107,8 @@ fn due_jobs_go_before_or_behind_the_others_in_the_order_of_their_time() {
 #[test]
 fn dropping_a_parked_job_frees_its_lane() {
     let mut jobs = Jobs::default();
-    jobs.push(Some("a"), 1);
-    jobs.push(Some("a"), 2);
+    jobs.push(0, Some("a"), 1);
+    jobs.push(0, Some("a"), 2);
     let now = start();
     let (lane, job) = jobs.next(now).unwrap();
     jobs.park(lane, job, now + Duration::from_secs(9), Place::First);
@@ -117,7 +117,7 @@ fn dropping_a_parked_job_frees_its_lane() {
     assert_eq!(jobs.next(now).unwrap().1, 2);
     jobs.retain(|_, _| false);
     jobs.finish(lane);
-    jobs.push(Some("a"), 7);
+    jobs.push(0, Some("a"), 7);
     assert_eq!(jobs.next(now).unwrap().1, 7);
 }
 
@@ -125,7 +125,7 @@ fn dropping_a_parked_job_frees_its_lane() {
 fn a_job_that_is_preferred_overtakes_those_of_other_lanes_only() {
     let mut jobs = Jobs::default();
     for (lane, job) in [("a", 1), ("b", 2), ("b", 3)] {
-        jobs.push(Some(lane), job);
+        jobs.push(0, Some(lane), job);
     }
     let now = start();
     let mut next = |wanted: u32| {
@@ -138,9 +138,19 @@ fn a_job_that_is_preferred_overtakes_those_of_other_lanes_only() {
 }
 
 #[test]
+fn groups_take_turns_however_many_jobs_each_has() {
+    let mut jobs = Jobs::default();
+    (1..=4).for_each(|job| jobs.push(1, None, job));
+    (11..=12).for_each(|job| jobs.push(2, None, job));
+    let now = start();
+    let order: Vec<_> = std::iter::from_fn(|| Some(jobs.next(now)?.1)).collect();
+    assert_eq!(order, [1, 11, 2, 12, 3, 4]);
+}
+
+#[test]
 fn what_is_given_up_is_not_overtaken_by_those_behind_it() {
     let mut jobs = Jobs::default();
-    (1..=3).for_each(|job| jobs.push(Some("a"), job));
+    (1..=3).for_each(|job| jobs.push(0, Some("a"), job));
     let now = start();
     let (lane, _) = jobs.next(now).unwrap();
     jobs.give_up(lane, |job| *job == 3);
@@ -179,7 +189,7 @@ proptest! {
                 0 | 1 => {
                     pushed += 1;
                     unfinished += 1;
-                    jobs.push(Some(NAMES[pick]), Told(pick, pushed, false));
+                    jobs.push(0, Some(NAMES[pick]), Told(pick, pushed, false));
                 }
                 2 => { step(&mut jobs, &mut running, now); }
                 3 if !running.is_empty() => {
