@@ -238,8 +238,9 @@ impl Context {
         self.sorting.ask();
     }
 
-    /// Partitions are to be given up. With a cooperative protocol that takes its time while the others go on: the
-    /// broker waits until [`Context::serve_leaving`] tells that they are.
+    /// Partitions are to be given up. With a cooperative protocol that takes its time while what is here of the others
+    /// goes on and is committed: the group waits until [`Context::serve_leaving`] tells that they are. The library
+    /// fetches nothing for this member until then, so the time is capped.
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         if consumer.assignment_lost() {
             return self.lost(consumer, partitions);
