@@ -76,17 +76,6 @@ pub enum Admission {
     Wait,
 }
 
-/// What the server said when it was asked whether it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes.
-    Ready,
-    /// No, or it could not be asked.
-    NotReady,
-    /// It knows no such question.
-    Unknown,
-}
-
 /// A change of state that the outcome brought about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
@@ -132,14 +121,12 @@ impl Breaker {
         }
     }
 
-    /// The server has answered.
-    pub fn answered(&mut self, now: Instant, answer: Answer) {
+    /// The server has answered; `not_ready`: that it takes no calls, or not at all.
+    pub fn answered(&mut self, now: Instant, not_ready: bool) {
         if let State::Asking { wait } = self.state {
-            match answer {
-                Answer::Ready | Answer::Unknown => {
-                    self.state = State::HalfOpen { wait };
-                }
-                Answer::NotReady => self.open(now, wait * 2),
+            match not_ready {
+                true => self.open(now, wait * 2),
+                false => self.state = State::HalfOpen { wait },
             }
         }
     }

@@ -31,9 +31,9 @@ fn suspected(now: Instant) -> Breaker {
     breaker
 }
 
-fn try_with(breaker: &mut Breaker, now: Instant, job: u64, answer: Answer) {
+fn try_with(breaker: &mut Breaker, now: Instant, job: u64) {
     breaker.asked();
-    breaker.answered(now, answer);
+    breaker.answered(now, false);
     breaker.trial_started(job);
 }
 
@@ -92,18 +92,18 @@ fn it_asks_then_tries_one_job_then_closes_or_doubles_the_wait() {
     assert_eq!(breaker.admission(later), Admission::Ask);
     breaker.asked();
     assert_eq!(breaker.admission(later), Admission::Wait);
-    breaker.answered(later, Answer::NotReady);
+    breaker.answered(later, true);
     let waits = Admission::NotBefore(later + FIRST_WAIT * 2);
     assert_eq!(breaker.admission(later), waits);
     breaker.asked();
-    breaker.answered(later, Answer::Unknown);
+    breaker.answered(later, false);
     assert_eq!(breaker.admission(later), Admission::Trial);
     breaker.trial_started(1);
     assert_eq!(breaker.admission(later), Admission::Wait);
     assert_eq!(breaker.outcome(later, 1, SUSPECT), None);
     let waits = Admission::NotBefore(later + FIRST_WAIT * 4);
     assert_eq!(breaker.admission(later), waits);
-    try_with(&mut breaker, later, 2, Answer::Ready);
+    try_with(&mut breaker, later, 2);
     assert_eq!(breaker.outcome(later, 2, None), Some(Transition::Closed));
     assert_eq!(breaker.admission(later), Admission::Open);
 }
@@ -113,7 +113,7 @@ fn a_straggler_neither_closes_it_nor_counts_as_the_trial() {
     let now = Instant::now();
     let mut breaker = suspected(now);
     assert_eq!(breaker.outcome(now, 3, None), None);
-    try_with(&mut breaker, now, 1, Answer::Unknown);
+    try_with(&mut breaker, now, 1);
     assert_eq!(breaker.outcome(now, 3, SUSPECT), None);
     assert_eq!(breaker.outcome(now, 3, None), None);
     assert_eq!(breaker.outcome(now, 1, None), Some(Transition::Closed));
@@ -123,7 +123,7 @@ fn a_straggler_neither_closes_it_nor_counts_as_the_trial() {
 fn after_calls_did_not_arrive_a_trial_that_does_closes_it_whatever_becomes_of_its_job() {
     let now = Instant::now();
     let mut breaker = opened(now);
-    try_with(&mut breaker, now, 1, Answer::Unknown);
+    try_with(&mut breaker, now, 1);
     let outcome = breaker.outcome(now, 1, SUSPECT);
     assert_eq!(outcome, Some(Transition::Closed));
 }
@@ -134,9 +134,9 @@ fn the_outage_is_the_time_in_which_it_was_open() {
     let mut breaker = opened(now);
     let second = Duration::from_secs(1);
     assert_eq!(breaker.outage(now + second), second);
-    try_with(&mut breaker, now + second, 1, Answer::Unknown);
+    try_with(&mut breaker, now + second, 1);
     breaker.outcome(now + second, 1, SERVER);
-    try_with(&mut breaker, now + 2 * second, 1, Answer::Ready);
+    try_with(&mut breaker, now + 2 * second, 1);
     breaker.outcome(now + 2 * second, 1, None);
     assert_eq!(breaker.outage(now + 9 * second), 2 * second);
 }
@@ -145,7 +145,7 @@ fn the_outage_is_the_time_in_which_it_was_open() {
 fn an_abandoned_trial_lets_the_next_one_through() {
     let now = Instant::now();
     let mut breaker = opened(now);
-    try_with(&mut breaker, now, 1, Answer::Ready);
+    try_with(&mut breaker, now, 1);
     breaker.abandoned(9);
     assert_eq!(breaker.admission(now), Admission::Wait);
     breaker.abandoned(1);
@@ -175,7 +175,7 @@ fn few_jobs_that_fail_in_the_same_way_open_it_and_it_is_remembered() {
         assert!(!breaker.opened_since(now));
         let last = breaker.outcome(now, failures % jobs, Some(failure));
         assert_eq!(last, Some(Transition::Opened), "{failure}");
-        try_with(&mut breaker, now, 5, Answer::Ready);
+        try_with(&mut breaker, now, 5);
         breaker.outcome(now, 5, None);
         assert!(!breaker.is_open() && breaker.opened_since(now));
         assert!(!breaker.opened_since(now + Duration::from_secs(1)));

@@ -19,7 +19,7 @@ use super::ownership::Ownership;
 use super::scheduler::{LaneId, Place, Scheduler};
 use super::workshop::{Outcome, Workshop, guarded_attempt};
 use crate::attempt::Attempt;
-use crate::breaker::{Admission, Answer, Breaker};
+use crate::breaker::{Admission, Breaker};
 use crate::budget::Budget;
 use crate::disposition::HOLD;
 use crate::signals::{Hold, Holds, Sorting};
@@ -339,15 +339,11 @@ impl Dispatcher {
 
     fn asked(&mut self, readiness: &Readiness) {
         tracing::debug!(?readiness, "the server was asked whether it is ready");
-        let answer = match readiness {
-            Readiness::Ready => Answer::Ready,
-            Readiness::NotReady(failure) => {
-                self.server_down(failure);
-                Answer::NotReady
-            }
-            Readiness::Unknown => Answer::Unknown,
-        };
-        self.breaker.answered(Instant::now(), answer);
+        if let Readiness::NotReady(failure) = readiness {
+            self.server_down(failure);
+        }
+        let not_ready = matches!(readiness, Readiness::NotReady(_));
+        self.breaker.answered(Instant::now(), not_ready);
     }
 
     fn server_down(&self, last: &Failure) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcp_runtime::Condition;
 use metrics::{Counter, counter, gauge};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
@@ -62,7 +62,6 @@ pub struct Intake {
     fatal: Fatal,
     stop: CancellationToken,
     drain: Duration,
-    limit: Load,
     gate: Gate,
     last_commit: Instant,
     last_look: Instant,
@@ -199,10 +198,6 @@ impl Intake {
             fatal: links.fatal,
             stop: links.stop,
             drain,
-            limit: Load {
-                records: config.records_max,
-                bytes: BYTES_MAX,
-            },
             gate: Gate::default(),
             last_commit: Instant::now(),
             last_look: Instant::now(),
@@ -353,18 +348,19 @@ impl Intake {
         gauge!(metric::UNFINISHED).set(count(loads.unfinished.records));
         gauge!(metric::UNFINISHED_BYTES).set(count(loads.unfinished.bytes));
         gauge!(metric::WAITING).set(count(loads.waiting.records));
-        self.full_since = match loads.runnable().reaches(self.limit) {
+        self.full_since = match loads.runnable().reaches(self.context().runnable_max) {
             true => Some(self.full_since.unwrap_or(self.last_look)),
             false => None,
         };
         let hold = self.holds.any();
         if !self.is_patient() {
-            self.gate.update(loads.runnable(), self.limit);
+            let limit = self.context().runnable_max;
+            self.gate.update(loads.runnable(), limit);
         }
         let context = self.context();
         context.pause_all.store(hold, Ordering::Relaxed);
         context.full.store(self.gate.is_closed(), Ordering::Relaxed);
-        self.context().control(&self.consumer);
+        context.control(&self.consumer);
     }
 
     /// Whether the engine is full, but not for long yet.
@@ -384,8 +380,9 @@ impl Intake {
             };
         }
         while self.is_patient() {
-            let assignment = &self.context().assignment;
-            if !assignment.loads().runnable().reaches(self.limit) {
+            let context = self.context();
+            let assignment = &context.assignment;
+            if !assignment.loads().runnable().reaches(context.runnable_max) {
                 // It drains: patience begins anew when it is full again.
                 self.full_since = None;
                 break;
@@ -424,7 +421,7 @@ impl Intake {
             "draining: no further job is started, other than those below one that was"
         );
         // Polling goes on with all partitions paused: the group must not think that this member is gone. A revocation
-        // meanwhile drains its part inside `poll`. What a paused partition still delivers was not counted in.
+        // meanwhile is served as well. What a paused partition still delivers was not counted in.
         while !(context.sorting.is_done(request) && context.assignment.in_flight() == 0)
             && Instant::now() < deadline
         {
@@ -446,15 +443,9 @@ impl Intake {
             let _ = self.consumer.poll(POLL);
         }
         context.give_up(&self.consumer, None);
-        let unassigned = match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self
-                .consumer
-                .assignment()
-                .and_then(|assigned| self.consumer.incremental_unassign(&assigned)),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
-        };
-        if let Err(error) = unassigned {
-            tracing::warn!(%error, "unassign");
+        match self.consumer.assignment() {
+            Ok(assigned) => context.unassign(&self.consumer, &assigned),
+            Err(error) => tracing::warn!(%error, "unassign"),
         }
     }
 }

@@ -5,7 +5,7 @@ use mcp_testkit::{Kafka, NewRecord, Reply, StubServer};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::setting::{Setting, answered, ids, tool_job, wait_answered};
+use crate::setting::{Setting, answered, gated_server, ids, tool_job, wait_answered};
 use crate::worker::SOON;
 
 const RECORDS: usize = 2_000;
@@ -29,16 +29,7 @@ fn resident_kb(pid: u32) -> u64 {
 #[tokio::test]
 async fn intake_pauses_while_the_server_is_busy_and_everything_is_done_in_the_end() {
     let setting = Setting::new(Kafka::shared().await, "pause", 2).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let entrance = gate.clone();
-    let server = StubServer::start(move |_| {
-        let entrance = entrance.clone();
-        async move {
-            drop(entrance.acquire().await);
-            Reply::text("done")
-        }
-    })
-    .await;
+    let (gate, server) = gated_server().await;
     // 2,000 records of 200 kB are 400 MB.
     let filler = "x".repeat(200_000);
     let job = |number: usize| {

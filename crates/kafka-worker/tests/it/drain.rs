@@ -1,25 +1,13 @@
-use std::sync::Arc;
-
 use mcp_testkit::{Kafka, Reply, StubServer};
-use tokio::sync::Semaphore;
 
 use crate::protocol::{Protocol, by_both_protocols};
-use crate::setting::{Setting, jobs_of, repeated, tool_job};
+use crate::setting::{Setting, gated_server, jobs_of, repeated, tool_job};
 use crate::worker::SOON;
 
 #[tokio::test]
 async fn a_job_in_flight_may_finish_and_is_committed_and_what_waits_is_not_started() {
     let setting = Setting::new(Kafka::shared().await, "drain", 1).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let entrance = gate.clone();
-    let server = StubServer::start(move |_| {
-        let entrance = entrance.clone();
-        async move {
-            drop(entrance.acquire().await);
-            Reply::text("done")
-        }
-    })
-    .await;
+    let (gate, server) = gated_server().await;
     for job in ["in flight", "waiting"] {
         setting.submit(tool_job(job, "x")).await;
     }

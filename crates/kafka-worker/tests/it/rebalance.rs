@@ -5,7 +5,7 @@ use mcp_testkit::{Kafka, Reply, StubServer, eventually};
 use tokio::sync::Semaphore;
 
 use crate::protocol::{Protocol, by_both_protocols};
-use crate::setting::{Setting, ids, jobs_of, repeated, tool_job, wait_answered};
+use crate::setting::{Setting, gated_server, ids, jobs_of, repeated, tool_job, wait_answered};
 use crate::worker::{SOON, Worker};
 
 /// Waits until the workers share the partitions evenly.
@@ -19,16 +19,7 @@ async fn share(workers: &[Worker], each: f64) {
 
 async fn a_job_in_flight_is_finished_before_its_partition_moves(protocol: Protocol) {
     let setting = protocol.setting("join", 2).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let entrance = gate.clone();
-    let server = StubServer::start(move |_| {
-        let entrance = entrance.clone();
-        async move {
-            drop(entrance.acquire().await);
-            Reply::text("done")
-        }
-    })
-    .await;
+    let (gate, server) = gated_server().await;
     let all = ids("job", 4);
     for (number, id) in all.iter().enumerate() {
         let record = tool_job(id, "x").key("a").partition((number % 2) as i32);

@@ -50,23 +50,23 @@ async fn each_missing_permission_is_named_and_once_it_is_given_work_goes_on() {
             .var("KAFKA_PROPERTY_TOPIC_METADATA_REFRESH_INTERVAL_MS", 500);
         with_properties(worker, listener.client_properties("PLAIN"), &folder)
     };
+    // Who may write to no topic at all gets no idempotent producer, and that is for good in a process: it ends soon.
     let mut first = build().start().await;
-    first
-        .wait_not_ready("broker", "check its credentials and ACLs")
-        .await;
-    allow(Operation::Read, Resource::Group(&setting.group)).await;
-    let reason = first.wait_not_ready("group", &setting.jobs).await;
-    assert!(reason.contains("check its ACL"), "{reason}");
-    allow(Operation::Read, Resource::Topic(&setting.jobs)).await;
-    // Who may write to no topic at all gets no idempotent producer, and that is for good in a process.
     first.wait_not_ready("outbox", "to no topic").await;
     let status = first.process.wait_exit(SOON).await;
     assert_eq!(status.code(), Some(1), "{status}: {}", first.log());
-    assert!(server.calls().is_empty());
 
     kafka.create_topic("elsewhere", 1, &[]).await;
     allow(Operation::Write, Resource::Topic("elsewhere")).await;
     let mut worker = build().start().await;
+    worker
+        .wait_not_ready("broker", "check its credentials and ACLs")
+        .await;
+    allow(Operation::Read, Resource::Group(&setting.group)).await;
+    let reason = worker.wait_not_ready("group", &setting.jobs).await;
+    assert!(reason.contains("check its ACL"), "{reason}");
+    assert!(server.calls().is_empty());
+    allow(Operation::Read, Resource::Topic(&setting.jobs)).await;
     let reason = worker.wait_not_ready("outbox", &setting.dead).await;
     assert!(reason.contains("check its ACL"), "{reason}");
     assert_eq!(answered(&server), ["good"]);

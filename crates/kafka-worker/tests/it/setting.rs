@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use mcp_testkit::{Kafka, NewRecord, Outcome, Record, SeenCall, StubServer, eventually};
+use mcp_testkit::{Kafka, NewRecord, Outcome, Record, Reply, SeenCall, StubServer, eventually};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::worker::{SOON, WorkerBuilder};
 
@@ -129,6 +131,21 @@ impl<'k> Setting<'k> {
 
 /// The job at each partition and offset.
 pub(crate) type Ledger = Vec<((i32, i64), String)>;
+
+/// A server that answers each call when the gate gives a permit, which goes back to it.
+pub(crate) async fn gated_server() -> (Arc<Semaphore>, StubServer) {
+    let gate = Arc::new(Semaphore::new(0));
+    let entrance = gate.clone();
+    let server = StubServer::start(move |_| {
+        let entrance = entrance.clone();
+        async move {
+            drop(entrance.acquire().await);
+            Reply::text("done")
+        }
+    })
+    .await;
+    (gate, server)
+}
 
 /// A `tool-call` job whose tool says what the stub is to do.
 pub(crate) fn tool_job(id: &str, tool: &str) -> NewRecord {

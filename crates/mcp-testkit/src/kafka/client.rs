@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use rdkafka::{
     ClientConfig,
-    admin::{
-        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
-    },
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
 };
@@ -50,21 +48,7 @@ impl KafkaClient {
         replication: i32,
         config: &[(&str, &str)],
     ) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-        for (name, value) in config {
-            topic = topic.set(name, value);
-        }
-        let results = self
-            .admin()
-            .create_topics(
-                [&topic],
-                &AdminOptions::new().operation_timeout(Some(REQUEST)),
-            )
-            .await
-            .unwrap_or_else(|error| panic!("creating the topic {name}: {error}"));
-        for result in results {
-            result.unwrap_or_else(|(name, code)| panic!("creating the topic {name}: {code}"));
-        }
+        records::make_topic(&self.admin(), name, partitions, replication, config).await;
         let watch = self.offsets(records::READER, name, partitions);
         eventually(PATIENCE, async || watch.ends().await.map(drop)).await;
     }

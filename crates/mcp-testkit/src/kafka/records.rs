@@ -153,21 +153,7 @@ impl Kafka {
 
     /// Creates a topic, and waits until its partitions have leaders.
     pub async fn create_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        for (name, value) in config {
-            topic = topic.set(name, value);
-        }
-        let results = self
-            .admin()
-            .create_topics(
-                [&topic],
-                &AdminOptions::new().operation_timeout(Some(REQUEST)),
-            )
-            .await
-            .unwrap_or_else(|error| panic!("creating the topic {name}: {error}"));
-        for result in results {
-            result.unwrap_or_else(|(name, code)| panic!("creating the topic {name}: {code}"));
-        }
+        make_topic(&self.admin(), name, partitions, 1, config).await;
         eventually(PATIENCE, async || match self.partitions(name).await {
             Ok(ready) if ready.len() == partitions as usize => Ok(()),
             Ok(ready) => Err(format!("{name} has the partitions {ready:?}")),
@@ -417,5 +403,31 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     match spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Asks for a topic.
+///
+/// # Panics
+///
+/// When it can't be made.
+pub(super) async fn make_topic(
+    admin: &AdminClient<DefaultClientContext>,
+    name: &str,
+    partitions: i32,
+    replication: i32,
+    config: &[(&str, &str)],
+) {
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+    for (name, value) in config {
+        topic = topic.set(name, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST));
+    let results = admin
+        .create_topics([&topic], &options)
+        .await
+        .unwrap_or_else(|error| panic!("creating the topic {name}: {error}"));
+    for result in results {
+        result.unwrap_or_else(|(name, code)| panic!("creating the topic {name}: {code}"));
     }
 }

@@ -1,4 +1,5 @@
-//! The consumer's callbacks: rebalances, broker errors, statistics. All run on the poll thread, inside `poll`.
+//! The consumer's callbacks (rebalances, broker errors, statistics), and what follows from them. All run on the poll
+//! thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -260,8 +261,7 @@ impl Context {
             let before = self.leaving().replace(leaving);
             // The client asks for one at a time; should it not, what came first is not forgotten.
             if let Some(before) = before {
-                self.give_up(consumer, Some(&before.partitions));
-                self.unassign(consumer, &before.partitions);
+                self.leave(consumer, &before.partitions);
             }
             return self.control(consumer);
         }
@@ -270,6 +270,11 @@ impl Context {
             // Only the dispatcher is waited for, which needs nothing of this thread.
             self.assignment.apply_done(Duration::from_millis(20));
         }
+        self.leave(consumer, partitions);
+    }
+
+    /// The end of a revocation.
+    fn leave(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         self.give_up(consumer, Some(partitions));
         self.unassign(consumer, partitions);
     }
@@ -298,8 +303,7 @@ impl Context {
             self.lost(consumer, &leaving.partitions);
         } else if self.has_left(&leaving) {
             drop(slot);
-            self.give_up(consumer, Some(&leaving.partitions));
-            self.unassign(consumer, &leaving.partitions);
+            self.leave(consumer, &leaving.partitions);
         } else {
             *slot = Some(leaving);
         }
@@ -321,7 +325,7 @@ impl Context {
     }
 
     /// Tells the group that the partitions are given up.
-    fn unassign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+    pub(super) fn unassign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let unassigned = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
