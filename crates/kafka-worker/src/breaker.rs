@@ -28,6 +28,8 @@ const UNREACHABLE: usize = 3;
 const WINDOW: usize = 64;
 /// The least number of them.
 const WINDOW_MIN: usize = 20;
+/// The outages that are remembered.
+const OUTAGES: usize = 16;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Longest time between two trials.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -39,17 +41,26 @@ pub struct Breaker {
     /// The jobs of the present run of failures, each with its first one.
     suspects: Vec<(u64, ErrorCode)>,
     unreachable: usize,
-    /// The failures of the present run.
+    /// The failures of the present run, and when the first was.
     run: usize,
-    /// The last calls: the job of each that failed.
-    window: VecDeque<Option<u64>>,
+    run_since: Option<Instant>,
+    /// The last calls: the job and time of each that failed.
+    window: VecDeque<Option<(u64, Instant)>>,
     /// Whether calls did not arrive when it opened or was last tried.
     was_unreachable: bool,
-    open_since: Option<Instant>,
-    last_opened: Option<Instant>,
     last_accepted: Option<Instant>,
-    /// How long it was open before that.
+    /// The last ones; while it is open, the present one is the last.
+    outages: VecDeque<Outage>,
+    /// How long it was open before the present one.
     past_outage: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    /// The first of the failures that opened it.
+    began: Instant,
+    opened: Instant,
+    closed: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +103,11 @@ impl Default for Breaker {
             suspects: Vec::new(),
             unreachable: 0,
             run: 0,
+            run_since: None,
             window: VecDeque::with_capacity(WINDOW),
             was_unreachable: false,
-            open_since: None,
-            last_opened: None,
             last_accepted: None,
+            outages: VecDeque::with_capacity(OUTAGES),
             past_outage: Duration::ZERO,
         }
     }
@@ -150,7 +161,7 @@ impl Breaker {
         others_wait: bool,
     ) -> Option<Transition> {
         let others = |(other, refusal): &(u64, ErrorCode)| *other != job && *refusal == code;
-        let none_went_well = self.last_accepted.is_none_or(|at| at < since);
+        let none_went_well = !self.accepted_since(since);
         let everybody = self.state == State::Closed
             && ((others_wait && none_went_well) || self.suspects.iter().any(others));
         if everybody {
@@ -191,7 +202,7 @@ impl Breaker {
         match self.state {
             State::Closed => {
                 let opens = match failed {
-                    Some(code) => self.failed(job, code),
+                    Some(code) => self.failed(now, job, code),
                     None => self.succeeded(now),
                 };
                 if opens {
@@ -228,31 +239,51 @@ impl Breaker {
 
     /// Whether it opened at that time or later, even if it has closed again.
     pub fn opened_since(&self, at: Instant) -> bool {
-        self.last_opened.is_some_and(|opened| opened >= at)
+        self.outages.back().is_some_and(|last| last.opened >= at)
+    }
+
+    /// Whether a call went well at that time or later.
+    pub fn accepted_since(&self, at: Instant) -> bool {
+        self.last_accepted.is_some_and(|accepted| accepted >= at)
+    }
+
+    /// Whether an attempt that began and failed at these times met an outage. One begins with the first of the failures
+    /// that opened the breaker, which at that time could not be told from a job's own.
+    pub fn explains(&self, (began, failed): (Instant, Instant)) -> bool {
+        self.outages.iter().any(|outage| {
+            failed >= outage.began && outage.closed.is_none_or(|closed| began <= closed)
+        })
     }
 
     /// How long it has been open in all.
     pub fn outage(&self, now: Instant) -> Duration {
-        self.past_outage + self.open_since.map_or(Duration::ZERO, |since| now - since)
+        let present = self.outages.back().filter(|last| last.closed.is_none());
+        self.past_outage + present.map_or(Duration::ZERO, |present| now - present.opened)
     }
 
     fn succeeded(&mut self, now: Instant) -> bool {
         self.last_accepted = Some(now);
-        self.suspects.clear();
-        (self.unreachable, self.run) = (0, 0);
+        self.forget_the_run();
         self.note(None);
         false
     }
 
+    fn forget_the_run(&mut self) {
+        self.suspects.clear();
+        self.run_since = None;
+        (self.unreachable, self.run) = (0, 0);
+    }
+
     /// Notes a failure; whether it is one too many.
-    fn failed(&mut self, job: u64, code: ErrorCode) -> bool {
+    fn failed(&mut self, now: Instant, job: u64, code: ErrorCode) -> bool {
         if code.blame() == Blame::Server {
             self.unreachable += 1;
         } else if !self.suspects.iter().any(|(known, _)| *known == job) {
             self.suspects.push((job, code));
         }
         self.run += 1;
-        self.note(Some(job));
+        self.run_since.get_or_insert(now);
+        self.note(Some((job, now)));
         let alike = self.suspects.iter().filter(|(_, other)| *other == code);
         let (jobs, failures) = match code {
             ErrorCode::ConnectionLost => (BROKEN_OFF, ALIKE_FAILURES),
@@ -265,7 +296,7 @@ impl Breaker {
             || self.ratio_is_reached()
     }
 
-    fn note(&mut self, failed: Option<u64>) {
+    fn note(&mut self, failed: Option<(u64, Instant)>) {
         if self.window.len() == WINDOW {
             self.window.pop_front();
         }
@@ -273,15 +304,27 @@ impl Breaker {
     }
 
     fn ratio_is_reached(&self) -> bool {
-        let failed = self.window.iter().flatten().count();
+        let failed = self.failures().count();
         self.window.len() >= WINDOW_MIN
             && failed * 2 >= self.window.len()
-            && self.window.iter().flatten().collect::<HashSet<_>>().len() >= JOBS
+            && self
+                .failures()
+                .map(|(job, _)| job)
+                .collect::<HashSet<_>>()
+                .len()
+                >= JOBS
+    }
+
+    fn failures(&self) -> impl Iterator<Item = (u64, Instant)> {
+        self.window.iter().flatten().copied()
     }
 
     fn close(&mut self, now: Instant) -> Option<Transition> {
         self.past_outage = self.outage(now);
-        self.open_since = None;
+        if let Some(present) = self.outages.back_mut() {
+            present.closed = Some(now);
+        }
+        self.last_accepted = Some(now);
         self.state = State::Closed;
         Some(Transition::Closed)
     }
@@ -292,12 +335,23 @@ impl Breaker {
             until: now + wait,
             wait,
         };
-        self.suspects.clear();
-        (self.unreachable, self.run) = (0, 0);
-        self.window.clear();
-        if self.open_since.is_none() {
-            (self.open_since, self.last_opened) = (Some(now), Some(now));
+        if self.outages.back().is_none_or(|last| last.closed.is_some()) {
+            let oldest = self.failures().next().map(|(_, at)| at);
+            let began = match self.ratio_is_reached() {
+                true => oldest,
+                false => self.run_since,
+            };
+            if self.outages.len() == OUTAGES {
+                self.outages.pop_front();
+            }
+            self.outages.push_back(Outage {
+                began: began.unwrap_or(now),
+                opened: now,
+                closed: None,
+            });
         }
+        self.forget_the_run();
+        self.window.clear();
     }
 }
 

@@ -11,8 +11,10 @@ pub struct Attempted {
     pub attempts: u32,
     /// Time since the first attempt began.
     pub age: Duration,
-    /// Whether the server counts as down.
-    pub breaker_open: bool,
+    /// Whether the server counts as down, or did while the attempt was made.
+    pub in_outage: bool,
+    /// Whether it was refused before, and others have had their time to be refused too.
+    pub doubted: bool,
 }
 
 /// What to do with the job.
@@ -24,12 +26,12 @@ pub enum Disposition {
     Hold(Duration),
     /// Put it into the dead-letter topic, with that class.
     DeadLetter(Class),
-    /// The same with [`Class::Permanent`], after that time and unless the breaker has opened meanwhile: a refusal that
-    /// everybody gets is not the job's.
-    DeadLetterIfAlone(Duration),
-    /// The same with [`Class::Exhausted`], unless the server says that it is not ready: then its failures were not the
-    /// job's, and it is held.
-    DeadLetterIfReady,
+    /// Try once more after that time, unless the breaker has opened meanwhile: a refusal that everybody gets is not the
+    /// job's.
+    Doubt(Duration),
+    /// Put it into the dead-letter topic, with that class, unless the server says that it is not ready: then its
+    /// failures were not the job's, and it is held.
+    DeadLetterIfReady(Class),
 }
 
 /// How long a refused job waits for others to be refused.
@@ -47,16 +49,17 @@ pub fn decide(
 ) -> Disposition {
     let blames_server = match failure.code.blame() {
         Blame::Server => true,
-        Blame::Suspect => attempted.breaker_open,
+        Blame::Suspect => attempted.in_outage,
         Blame::Job => false,
     };
     if blames_server {
         return Disposition::Hold(HOLD);
     }
     match failure.class() {
-        Class::Permanent if failure.code.blame() == Blame::Suspect => {
-            Disposition::DeadLetterIfAlone(DOUBT)
-        }
+        Class::Permanent if failure.code.blame() == Blame::Suspect => match attempted.doubted {
+            true => Disposition::DeadLetterIfReady(Class::Permanent),
+            false => Disposition::Doubt(DOUBT),
+        },
         class @ (Class::Permanent | Class::Exhausted | Class::Fatal) => {
             Disposition::DeadLetter(class)
         }
@@ -65,7 +68,7 @@ pub fn decide(
             let used_up =
                 !policy.allows_another(attempted.attempts) || attempted.age + delay >= deadline;
             if used_up && failure.code.blame() == Blame::Suspect {
-                Disposition::DeadLetterIfReady
+                Disposition::DeadLetterIfReady(Class::Exhausted)
             } else if used_up {
                 Disposition::DeadLetter(Class::Exhausted)
             } else {
@@ -82,11 +85,12 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(900);
 
-    fn after(code: ErrorCode, attempts: u32, age_s: u64, breaker_open: bool) -> Disposition {
+    fn after(code: ErrorCode, attempts: u32, age_s: u64, in_outage: bool) -> Disposition {
         let attempted = Attempted {
             attempts,
             age: Duration::from_secs(age_s),
-            breaker_open,
+            in_outage,
+            doubted: attempts > 1,
         };
         decide(
             &Failure::new(code, "x"),
@@ -104,7 +108,9 @@ mod tests {
                 (Blame::Server, _) => assert!(matches!(disposition, Disposition::Hold(_))),
                 (_, Class::Transient) => assert!(matches!(disposition, Disposition::Retry(_))),
                 (Blame::Suspect, _) => {
-                    assert_eq!(disposition, Disposition::DeadLetterIfAlone(DOUBT));
+                    assert_eq!(disposition, Disposition::Doubt(DOUBT));
+                    let again = after(*code, 2, 0, false);
+                    assert_eq!(again, Disposition::DeadLetterIfReady(Class::Permanent));
                 }
                 (_, class) => assert_eq!(disposition, Disposition::DeadLetter(class)),
             }
@@ -122,7 +128,10 @@ mod tests {
     fn what_may_be_the_servers_trouble_is_exhausted_only_if_it_is_ready() {
         for (attempts, age) in [(8, 0), (1, 900)] {
             let disposition = after(ErrorCode::ServerError, attempts, age, false);
-            assert_eq!(disposition, Disposition::DeadLetterIfReady);
+            assert_eq!(
+                disposition,
+                Disposition::DeadLetterIfReady(Class::Exhausted)
+            );
         }
     }
 

@@ -104,7 +104,11 @@ impl McpClient {
 
 impl Inner {
     /// The answer to `request`, in the era that the server speaks.
-    async fn ask(&self, request: &Request<'_>, redaction: &Redaction) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(
+        &self,
+        request: &Request<'_>,
+        redaction: &Redaction,
+    ) -> Result<Answer, Failure> {
         let mut tried = Tried::default();
         let mut era = self.era.get();
         loop {

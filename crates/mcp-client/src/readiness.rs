@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use mcp_core::{ErrorCode, Failure};
+use mcp_core::{Blame, ErrorCode, Failure};
 
-use crate::client::McpClient;
+use crate::client::{McpClient, too_late};
 use crate::http_failure::http_failure;
+use crate::json_rpc::{Params, Request};
 
-/// Longest time for the answer.
+/// Longest time for the answer to `GET /ready`.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The same for a request of the protocol.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// The answer to `GET /ready`.
+/// Whether a server takes calls.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Readiness {
     /// It takes calls.
     Ready,
     /// It can't be reached, or says that it takes none.
     NotReady(Failure),
-    /// It has no such route, so nothing is known.
+    /// It has no `/ready`, so nothing is known.
     Unknown,
 }
 
@@ -40,6 +43,26 @@ impl McpClient {
                 )),
                 _ => Readiness::Unknown,
             },
+        }
+    }
+
+    /// Whether the server takes a request other than a call: [`McpClient::readiness`] first and then, unless that says
+    /// no, the first page of its tool list, asked for with key and headers as a call is. Tells a failure of one call
+    /// from one that every request gets. An error that speaks of the request and not of the server is an answer too.
+    pub async fn takes_requests(&self) -> Readiness {
+        let readiness = self.readiness().await;
+        if let Readiness::NotReady(_) = readiness {
+            return readiness;
+        }
+        let request = Request::new("tools/list", Params::Page { cursor: None });
+        let redaction = &self.inner.redaction;
+        let asked = self.inner.ask(&request, redaction);
+        let answered = tokio::time::timeout(REQUEST_LIMIT, asked).await;
+        match answered.unwrap_or_else(|_| Err(too_late(REQUEST_LIMIT))) {
+            Err(failure) if failure.code.blame() != Blame::Job => {
+                Readiness::NotReady(redaction.failure(failure))
+            }
+            Ok(_) | Err(_) => Readiness::Ready,
         }
     }
 }

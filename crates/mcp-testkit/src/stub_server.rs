@@ -39,7 +39,8 @@ pub use token_endpoint::TokenEndpoint;
 type Plan = Box<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
 /// A stub MCP server: any `POST` with a JSON-RPC request `tools/call` is answered by the test's plan. `server/discover` and
-/// `initialize` get a plain answer, a notification 202, `GET /ready` what [`StubServer::set_readiness`] says.
+/// `initialize` get a plain answer, a notification 202, `GET /ready` what [`StubServer::set_readiness`] says, `tools/list`
+/// what [`StubServer::set_listing`] does.
 ///
 /// ```
 /// # async fn example() {
@@ -63,6 +64,8 @@ struct Shared {
     plan: Plan,
     /// The status of `GET /ready`.
     readiness: AtomicU16,
+    /// The status of `tools/list`.
+    listing: AtomicU16,
     log: Mutex<Log>,
 }
 
@@ -93,6 +96,7 @@ impl StubServer {
             shared: Arc::new(Shared {
                 plan: Box::new(move |call| Box::pin(plan(call))),
                 readiness: AtomicU16::new(404),
+                listing: AtomicU16::new(200),
                 log: Mutex::default(),
             }),
             running: None,
@@ -137,6 +141,11 @@ impl StubServer {
     /// What `GET /ready` answers from now on; 404 at first.
     pub fn set_readiness(&self, status: u16) {
         self.shared.readiness.store(status, Ordering::SeqCst);
+    }
+
+    /// The status that `tools/list` is answered with from now on; at first it is 200, with an empty list.
+    pub fn set_listing(&self, status: u16) {
+        self.shared.listing.store(status, Ordering::SeqCst);
     }
 
     /// Every tool call so far, in the order of arrival.
@@ -267,6 +276,15 @@ async fn answer(
             let reply = (shared.plan)(call).await;
             reply.send(id, &connection, &mut end.outcome).await
         }
+        "tools/list" => match shared.listing.load(Ordering::SeqCst) {
+            200 => {
+                let result = json!({"resultType": "complete", "tools": [], "ttlMs": 0, "cacheScope": "private"});
+                Reply::Result(result).response(id)
+            }
+            status => StatusCode::from_u16(status)
+                .expect("a status")
+                .into_response(),
+        },
         "server/discover" => {
             let result = json!({
                 "resultType": "complete",

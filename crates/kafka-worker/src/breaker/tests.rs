@@ -217,3 +217,25 @@ fn a_refusal_that_others_get_too_is_everybodys() {
         assert_eq!(transition, expected, "{others:?}");
     }
 }
+
+#[test]
+fn an_outage_explains_what_failed_from_its_first_failure_to_its_end() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut breaker = Breaker::default();
+    assert_eq!(breaker.outcome(at(1), 1, SUSPECT), None);
+    assert_eq!(breaker.outcome(at(2), 1, None), None);
+    for job in 3..12 {
+        assert_eq!(breaker.outcome(at(job), job, SUSPECT), None);
+        assert!(!breaker.explains((at(job - 1), at(job))));
+    }
+    assert!(breaker.not_ready(at(12)).is_some());
+    // Whatever failed since the last success is the outage's, and nothing before.
+    assert!(breaker.explains((at(1), at(3))));
+    assert!(!breaker.explains((at(0), at(1))));
+    try_with(&mut breaker, at(20), 7);
+    breaker.outcome(at(21), 7, None);
+    // Hung until after the end.
+    assert!(breaker.explains((at(20), at(30))));
+    assert!(!breaker.explains((at(22), at(23))));
+}

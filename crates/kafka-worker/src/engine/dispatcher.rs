@@ -101,7 +101,7 @@ enum Report {
     /// The server was asked whether it is ready.
     Asked(Readiness),
     /// The same, before this job is dead-lettered for that failure.
-    AskedFor(Lane, Box<Job>, Failure, Readiness),
+    AskedFor(Lane, Box<Job>, (Failure, Class), Readiness),
 }
 
 impl Dispatcher {
@@ -227,18 +227,18 @@ impl Dispatcher {
                 self.settle(lane, job, Outcome::Failure(failure, class), reports);
                 continue;
             }
-            if let Some((failure, since)) = job.doubt.take() {
-                let refused = (job.serial, failure.code, since);
+            if let Some((failure, since)) = &job.doubt {
+                let refused = (job.serial, failure.code, *since);
                 let others_wait = self.untried > 0;
                 let opened = self.breaker.refuses_everybody(now, refused, others_wait);
                 if opened.is_some() {
-                    self.server_down(&failure);
+                    self.server_down(failure);
                 }
-                if !self.breaker.opened_since(since) {
-                    self.dead_letter(lane, job, failure, Class::Permanent, reports);
-                    continue;
-                }
+                // The refused attempt has done nothing: it is made again.
                 job.attempts -= 1;
+                if self.breaker.opened_since(*since) {
+                    job.doubt = None;
+                }
                 if opened.is_some() {
                     self.park(lane, job, now + HOLD, Place::Last);
                     continue;
@@ -283,6 +283,7 @@ impl Dispatcher {
             outage,
         });
         job.attempts += 1;
+        job.attempt_began = now;
         let left = workshop.deadline.saturating_sub(job.age(now, outage));
         // A trial that its job's deadline cuts short would say nothing of the server.
         let ends = now
@@ -331,8 +332,8 @@ impl Dispatcher {
                 self.give_up(lane, job);
             }
             Report::Asked(readiness) => self.asked(&readiness),
-            Report::AskedFor(lane, job, failure, readiness) => {
-                self.asked_for(lane, job, failure, &readiness, reports);
+            Report::AskedFor(lane, job, verdict, readiness) => {
+                self.asked_for(lane, job, verdict, &readiness, reports);
             }
         }
     }

@@ -40,6 +40,12 @@ pub struct Job {
     pub verdict: Option<(Failure, Class)>,
     /// Why the server refused it and when, until it is clear whether it refuses everybody.
     pub doubt: Option<(Failure, Instant)>,
+    /// When the present or last attempt began.
+    pub attempt_began: Instant,
+    /// The attempts that count and failed in a way that may be the server's: when each began and failed.
+    pub suspected: Vec<(Instant, Instant)>,
+    /// When it was spared last because the server was not ready.
+    pub spared: Option<Instant>,
     in_flight: Option<InFlight>,
     waiting: Option<Waiting>,
 }
@@ -96,6 +102,9 @@ impl Job {
             steps: IndexMap::new(),
             verdict: None,
             doubt: None,
+            attempt_began: Instant::now(),
+            suspected: Vec::new(),
+            spared: None,
             in_flight: None,
             waiting: None,
         }
@@ -123,6 +132,13 @@ impl Job {
     pub fn size(&self) -> usize {
         let message = &self.message;
         message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)
+    }
+
+    /// Gives the attempts back that met an outage, by the word of `explains`.
+    pub fn give_back(&mut self, explains: impl Fn((Instant, Instant)) -> bool) {
+        let counted = self.suspected.len();
+        self.suspected.retain(|attempt| !explains(*attempt));
+        self.attempts -= (counted - self.suspected.len()) as u32;
     }
 
     /// Whether no attempt of it has begun.

@@ -233,6 +233,83 @@ async fn the_first_job_of_a_key_is_not_dead_lettered_for_a_refusal_that_all_get(
     assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
 }
 
+/// The one job fails with `status` as every request does; then the server is repaired.
+async fn a_lone_job_is_spared(status: u16) {
+    let setting = Setting::new(Kafka::shared().await, "lone", 1).await;
+    let repaired = Arc::new(AtomicBool::new(false));
+    let state = repaired.clone();
+    let server = StubServer::start(move |_| {
+        let repaired = state.load(Ordering::Relaxed);
+        async move {
+            match repaired {
+                true => Reply::text("done"),
+                false => Reply::status(status),
+            }
+        }
+    })
+    .await;
+    server.set_listing(status);
+    setting.submit(tool_job("lone", "x")).await;
+    let mut worker = setting
+        .worker(&server)
+        .var("WORKER_MAX_ATTEMPTS", 2)
+        .start()
+        .await;
+    worker.wait_not_ready("server", &status.to_string()).await;
+    // Trials spend no attempt, however many there are.
+    let calls = server.calls().len();
+    server.wait_calls(calls + 2, SOON).await;
+    repaired.store(true, Ordering::Relaxed);
+    server.set_listing(200);
+    setting.wait_all_committed().await;
+    worker.wait_ready().await;
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+}
+
+#[tokio::test]
+async fn a_lone_job_is_not_dead_lettered_while_every_request_is_refused() {
+    a_lone_job_is_spared(401).await;
+}
+
+#[tokio::test]
+async fn a_lone_job_is_not_exhausted_by_a_server_that_answers_no_request_and_has_no_ready_route() {
+    a_lone_job_is_spared(503).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_has_passed_by_the_second_call_costs_nothing() {
+    let setting = Setting::new(Kafka::shared().await, "passing-401", 1).await;
+    let server = StubServer::start(async |call| match call.attempt {
+        1 => Reply::status(401),
+        _ => Reply::text("done"),
+    })
+    .await;
+    setting.submit(tool_job("lone", "x")).await;
+    let _worker = setting.worker(&server).start().await;
+    setting.wait_all_committed().await;
+    assert_eq!(answered(&server).len(), 2);
+    assert_eq!(setting.kafka.end_offsets(&setting.dead).await, [0]);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_while_others_do_not_ends_though_the_server_refuses_to_list_its_tools() {
+    let setting = Setting::new(Kafka::shared().await, "no-listing", 1).await;
+    let server = StubServer::start(async |call| match &*call.tool {
+        "bad" => Reply::status(403),
+        _ => Reply::text("done"),
+    })
+    .await;
+    server.set_listing(403);
+    setting.submit(tool_job("bad", "bad")).await;
+    let worker = setting.worker(&server).start().await;
+    worker.wait_not_ready("server", "403").await;
+    setting.submit(tool_job("good", "x")).await;
+    let letters = setting.dead_letters(1).await;
+    let code = letters[0].header("mcp.error.code");
+    assert_eq!(code.as_deref(), Some("forbidden"));
+    setting.wait_all_committed().await;
+}
+
 fn answered_ok(server: &StubServer, jobs: &[String]) -> bool {
     let answered = answered(server);
     jobs.iter().all(|job| answered.contains(job))

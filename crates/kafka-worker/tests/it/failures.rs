@@ -80,9 +80,6 @@ fn verdict(letter: &Record) -> [String; 3] {
 #[tokio::test]
 async fn a_permanent_failure_is_dead_lettered_after_one_call() {
     let expected = [
-        ("status-401", "unauthorized"),
-        ("status-403", "forbidden"),
-        ("status-404", "endpoint-not-found"),
         ("status-413", "request-rejected"),
         ("status-415", "request-rejected"),
         ("status-422", "request-rejected"),
@@ -102,6 +99,24 @@ async fn a_permanent_failure_is_dead_lettered_after_one_call() {
             "{script}"
         );
         assert_eq!(calls[script], 1, "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_dead_lettered_when_it_comes_twice_and_no_other_request_is_refused() {
+    let expected = [
+        ("status-401", "unauthorized"),
+        ("status-403", "forbidden"),
+        ("status-404", "endpoint-not-found"),
+    ];
+
+    let (letters, calls) = run("refusals", &expected.map(|(script, _)| script), &[]).await;
+
+    for (script, code) in expected {
+        // The first call was refused, so it has done nothing and does not count.
+        let verdict = verdict(&letters[script]);
+        assert_eq!(verdict, [code, "permanent", "1"], "{script}");
+        assert_eq!(calls[script], 2, "{script}");
     }
 }
 

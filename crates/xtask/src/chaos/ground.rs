@@ -119,7 +119,7 @@ impl Run {
             ("WORKER_DLQ_PER_MINUTE", &budget),
             ("WORKER_JOB_TIMEOUT_MS", "2000"),
             // With such short waits, the eight attempts of the default would not outlast the beginning of an outage.
-            ("WORKER_MAX_ATTEMPTS", "16"),
+            ("WORKER_MAX_ATTEMPTS", "8"),
             ("WORKER_RETRY_BASE_MS", "50"),
             ("WORKER_RETRY_MAX_MS", "1000"),
             ("KAFKA_PROPERTY_RECONNECT_BACKOFF_MAX_MS", "500"),

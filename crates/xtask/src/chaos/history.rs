@@ -133,7 +133,7 @@ pub(crate) struct History {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     began: Instant,
-    /// Milliseconds since 1970 at the beginning.
+    /// Microseconds since 1970 at the beginning.
     began_wall: i64,
     history: Arc<Mutex<History>>,
 }
@@ -142,7 +142,7 @@ impl Recorder {
     pub(crate) fn new(topic: &str) -> Self {
         Self {
             began: Instant::now(),
-            began_wall: Clock::System.now().timestamp_millis(),
+            began_wall: Clock::System.now().timestamp_micros(),
             history: Arc::new(Mutex::new(History {
                 topic: topic.to_owned(),
                 ..History::default()
@@ -155,9 +155,9 @@ impl Recorder {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(NEVER)
     }
 
-    /// The run's time at that time of day, in milliseconds since 1970.
+    /// The run's time at the beginning of that millisecond since 1970.
     pub(crate) fn at_wall(&self, millis: i64) -> Micros {
-        u64::try_from((millis - self.began_wall) * 1_000).unwrap_or(0)
+        u64::try_from(millis * 1_000 - self.began_wall).unwrap_or(0)
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {

@@ -57,6 +57,16 @@ pub(crate) enum Outage {
     Unauthorized,
 }
 
+impl Outage {
+    /// What the server answers to every request.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::Refused | Self::Unavailable => 503,
+            Self::Unauthorized => 401,
+        }
+    }
+}
+
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {

@@ -145,12 +145,21 @@ impl Stub {
         let (Some(worker), Some(rpc)) = (worker, rpc) else {
             return Ok(status(404));
         };
-        if rpc.method != "tools/call" {
-            let error = json!({"code": -32601, "message": "only tools/call"});
-            return Ok(message(
-                404,
-                &json!({"jsonrpc": "2.0", "id": rpc.id, "error": error}),
-            ));
+        let answer = |code: u16, name: &str, value: Value| {
+            let answer = json!({"jsonrpc": "2.0", "id": rpc.id, name: value});
+            Ok(message(code, &answer))
+        };
+        match (rpc.method.as_str(), outage) {
+            ("tools/call", _) => {}
+            (_, Some(outage)) => return Ok(status(outage.status())),
+            ("tools/list", None) => {
+                let list = json!({"resultType": "complete", "tools": []});
+                return answer(200, "result", list);
+            }
+            (_, None) => {
+                let error = json!({"code": -32601, "message": "no such method"});
+                return answer(404, "error", error);
+            }
         }
         match parse_name(&rpc.params.arguments.name) {
             Some((number, step)) => self.call(rpc.id, number, step, worker, outage).await,
@@ -167,10 +176,8 @@ impl Stub {
         outage: Option<Outage>,
     ) -> Result<Response<String>, Reset> {
         let mut noted = self.note(number, step, worker);
-        match outage {
-            Some(Outage::Refused | Outage::Unavailable) => return Ok(refuse(&mut noted, 503)),
-            Some(Outage::Unauthorized) => return Ok(refuse(&mut noted, 401)),
-            None => {}
+        if let Some(outage) = outage {
+            return Ok(refuse(&mut noted, outage.status()));
         }
         let before = self.count(number, step);
         let fault = self.workload.fault(number, step, before);

@@ -1,7 +1,7 @@
 //! What becomes of a job when something has ended: an attempt, a question to the server, the writing of its outcome.
 
 use mcp_client::Readiness;
-use mcp_core::{Class, Failure};
+use mcp_core::{Blame, Class, Failure};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -15,12 +15,12 @@ use crate::engine::workshop::{Outcome, make_durable};
 use crate::signals::Hold;
 
 impl Dispatcher {
-    /// The job's attempts or time are used up by failures that may be the server's.
+    /// The job would be dead-lettered for failures that may be the server's.
     pub(super) fn asked_for(
         &mut self,
         lane: Lane,
         mut job: Box<Job>,
-        failure: Failure,
+        (failure, class): (Failure, Class),
         readiness: &Readiness,
         reports: &mpsc::Sender<Report>,
     ) {
@@ -32,10 +32,11 @@ impl Dispatcher {
         }
         if self.breaker.is_open() {
             job.attempts -= 1;
+            job.spared = Some(now);
             self.links.workshop.journal.held(&job, &failure);
             self.park(lane, job, now + HOLD, Place::Last);
         } else {
-            self.dead_letter(lane, job, failure, Class::Exhausted, reports);
+            self.dead_letter(lane, job, failure, class, reports);
         }
     }
 
@@ -67,14 +68,21 @@ impl Dispatcher {
             }
             Err(failure) => failure,
         };
+        let doubted = job.doubt.take().is_some();
+        let attempt = (job.attempt_began, now);
+        job.give_back(|earlier| self.breaker.explains(earlier));
         let attempted = Attempted {
             attempts: job.attempts,
             age: job.age(now, self.breaker.outage(now)),
-            breaker_open: self.breaker.is_open(),
+            in_outage: self.breaker.explains(attempt),
+            doubted,
         };
         let workshop = &self.links.workshop;
         match disposition::decide(&failure, attempted, &workshop.retry, workshop.deadline) {
             Disposition::Retry(delay) => {
+                if failure.code.blame() == Blame::Suspect {
+                    job.suspected.push(attempt);
+                }
                 workshop.journal.retrying(&job, &failure, delay);
                 self.park(lane, job, now + delay, Place::First);
             }
@@ -87,16 +95,21 @@ impl Dispatcher {
             Disposition::DeadLetter(class) => {
                 self.dead_letter(lane, job, failure, class, reports);
             }
-            Disposition::DeadLetterIfAlone(wait) => {
+            Disposition::Doubt(wait) => {
                 job.doubt = Some((failure, now));
                 self.park(lane, job, now + wait, Place::First);
             }
-            Disposition::DeadLetterIfReady => {
+            Disposition::DeadLetterIfReady(class) => {
+                // One that was spared while others' calls went well is its own trouble, whatever the server says.
+                let spared_enough = job.spared.is_some_and(|at| self.breaker.accepted_since(at));
+                if spared_enough {
+                    return self.dead_letter(lane, job, failure, class, reports);
+                }
                 let workshop = workshop.clone();
                 let reports = reports.clone();
                 tokio::spawn(async move {
-                    let readiness = workshop.client.readiness().await;
-                    let report = Report::AskedFor(lane, job, failure, readiness);
+                    let readiness = workshop.client.takes_requests().await;
+                    let report = Report::AskedFor(lane, job, (failure, class), readiness);
                     let _ = reports.send(report).await;
                 });
             }
