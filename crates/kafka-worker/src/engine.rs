@@ -8,11 +8,12 @@
 //!   └───────────────────────────────┘            └─────────────────────────────────┘
 //! ```
 //!
-//! Pure parts: `tracker`, `scheduler`, `flow`. Beside the two halves an `observer` thread with a client of its own looks at
+//! Pure parts: `tracker`, `finished_ahead`, `scheduler`, `flow`. Beside the two halves an `observer` thread with a client of its own looks at
 //! lag and progress. An assignment of a partition is an
 //! `ownership`: it carries the epoch that fences late results, and counts what is in flight for the drain.
 
 pub mod dispatcher;
+pub mod finished_ahead;
 pub mod flow;
 pub mod intake;
 pub mod job;

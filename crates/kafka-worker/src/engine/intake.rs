@@ -28,6 +28,7 @@ use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};
 use super::observer::Board;
+use super::tracker::Arrival;
 use crate::journal::count;
 use crate::kafka::{self, Connection};
 use crate::metric_definitions as metric;
@@ -172,6 +173,7 @@ impl Intake {
             leaving: Mutex::default(),
             closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
+            only_ahead: AtomicBool::new(false),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         };
@@ -255,13 +257,18 @@ impl Intake {
             consumed.increment(1);
         }
         self.context().record_arrived();
-        let size = record.payload_len() + record.key_len();
-        let receipt = self
-            .context()
-            .assignment
-            .receive(topic, partition, offset, size);
-        let ownership = match receipt {
+        let arrival = Arrival {
+            offset,
+            timestamp: record.timestamp().to_millis().unwrap_or(-1),
+            bytes: u32::try_from(record.payload_len() + record.key_len()).unwrap_or(u32::MAX),
+        };
+        let assignment = &self.context().assignment;
+        let ownership = match assignment.receive(topic, partition, arrival) {
             Receipt::Next(ownership) => ownership,
+            Receipt::Finished => {
+                tracing::debug!(topic, partition, offset, "the last owner has finished it");
+                return None;
+            }
             Receipt::NotOwned => return None,
             Receipt::LogRestarted {
                 ownership,

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::finished_ahead::FinishedAhead;
 use crate::mutation::{self, Mutation};
 
 /// The unfinished records of one partition in one assignment, and how far it may be committed.
@@ -14,51 +15,118 @@ pub struct PartitionTracker {
     epoch: u64,
     /// Received and not yet behind the watermark, in the order of offsets.
     window: VecDeque<Received>,
+    /// The first record received.
+    first: Option<i64>,
     /// The offset behind the last record received.
     next: Option<i64>,
     /// Where the group stands, as far as this tracker knows.
     taken: Option<i64>,
+    /// Whether what is finished ahead of that is not as it was told last.
+    ahead_moved: bool,
+    /// What the last owner had finished ahead of its committed offset.
+    inherited: Option<FinishedAhead>,
     unfinished: usize,
     unfinished_bytes: usize,
+}
+
+/// One record, as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in milliseconds; -1 where it has none.
+    pub timestamp: i64,
+    /// Key and value.
+    pub bytes: u32,
+}
+
+/// What a record that has come is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// To be processed.
+    New,
+    /// Finished by the last owner, ahead of its committed offset.
+    Finished,
+    /// Its offset is not beyond the last one, so the log is not the one that it was: the topic was made anew, or its end
+    /// was lost with a leader. What this tracker knows says nothing of the new log, so the caller must begin with a new
+    /// tracker and a new epoch.
+    LogRestarted,
+}
+
+/// What is to be committed of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The offset to read next.
+    pub offset: i64,
+    /// What is finished ahead of it.
+    pub ahead: Option<FinishedAhead>,
+}
+
+/// How a [`Commit`] differs from the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// Its offset is another.
+    Offset,
+    /// Only what is finished ahead of it is.
+    Ahead,
 }
 
 #[derive(Debug)]
 struct Received {
     offset: i64,
-    bytes: usize,
+    timestamp: i64,
+    bytes: u32,
     finished: bool,
 }
 
 impl PartitionTracker {
-    /// A tracker for the assignment with that epoch. Epochs are never used twice in a process.
-    pub fn new(epoch: u64) -> Self {
+    /// A tracker for the assignment with that epoch. Epochs are never used twice in a process. `inherited` came with the
+    /// committed offset.
+    pub fn new(epoch: u64, inherited: Option<FinishedAhead>) -> Self {
         Self {
             epoch,
             window: VecDeque::new(),
+            first: None,
             next: None,
             taken: None,
+            ahead_moved: false,
+            inherited,
             unfinished: 0,
             unfinished_bytes: 0,
         }
     }
 
-    /// Notes a received record of that size. `false`: the offset is not beyond the last one, so the log is not the one
-    /// that it was: the topic was made anew, or its end was lost with a leader. What this tracker knows says nothing
-    /// of the new log, so the caller must begin with a new tracker and a new epoch.
-    pub fn receive(&mut self, offset: i64, bytes: usize) -> bool {
+    /// Notes a received record.
+    pub fn receive(&mut self, arrival: Arrival) -> Arrived {
+        let Arrival {
+            offset,
+            timestamp,
+            bytes,
+        } = arrival;
         if self.next.is_some_and(|next| offset < next) {
-            return false;
+            return Arrived::LogRestarted;
         }
+        if self.next.is_none() {
+            self.inherited
+                .take_if(|ahead| !ahead.is_about(offset, timestamp));
+        }
+        let finished = self.inherited.as_ref().is_some_and(|a| a.contains(offset));
         self.window.push_back(Received {
             offset,
+            timestamp,
             bytes,
-            finished: false,
+            finished,
         });
         self.next = Some(offset + 1);
+        self.first.get_or_insert(offset);
         self.taken.get_or_insert(offset);
+        if finished {
+            self.pass_finished();
+            return Arrived::Finished;
+        }
         self.unfinished += 1;
-        self.unfinished_bytes += bytes;
-        true
+        self.unfinished_bytes += bytes as usize;
+        Arrived::New
     }
 
     /// Notes that the record's outcome is durable. `false`: another epoch's record, an unknown offset, or finished
@@ -88,11 +156,16 @@ impl PartitionTracker {
         }
         received.finished = true;
         self.unfinished -= 1;
-        self.unfinished_bytes -= received.bytes;
+        self.unfinished_bytes -= received.bytes as usize;
+        self.pass_finished();
+        true
+    }
+
+    fn pass_finished(&mut self) {
+        self.ahead_moved = true;
         while self.window.front().is_some_and(|first| first.finished) {
             self.window.pop_front();
         }
-        true
     }
 
     /// The offset to read next after a restart: every record before it is finished. `None` before the first record.
@@ -108,10 +181,28 @@ impl PartitionTracker {
         committable
     }
 
-    /// The committable offset, if it has moved since the last call.
-    pub fn take_commit(&mut self) -> Option<i64> {
+    /// What may be committed now. `None` while nothing is finished.
+    pub fn commit(&self) -> Option<Commit> {
+        let offset = self.committable()?;
+        let from = self.window.partition_point(|at| at.offset < offset);
+        let first = self.window.get(from).filter(|at| at.offset == offset);
+        let records = self.window.range(from..).map(|at| (at.offset, at.finished));
+        let ahead = first
+            .filter(|first| first.timestamp >= 0)
+            .and_then(|first| FinishedAhead::collect(first.timestamp, records));
+        (ahead.is_some() || self.first != Some(offset)).then_some(Commit { offset, ahead })
+    }
+
+    /// The same, if it has moved since the last call.
+    pub fn take_commit(&mut self) -> Option<(Commit, Moved)> {
         let committable = self.committable()?;
-        (self.taken.replace(committable) != Some(committable)).then_some(committable)
+        let has_moved = self.taken.replace(committable) != Some(committable);
+        let ahead_moved = std::mem::take(&mut self.ahead_moved);
+        match (has_moved, ahead_moved) {
+            (true, _) => Some((self.commit()?, Moved::Offset)),
+            (false, true) => Some((self.commit()?, Moved::Ahead)),
+            (false, false) => None,
+        }
     }
 
     /// What [`PartitionTracker::take_commit`] handed out was not committed: it is to be handed out again.
@@ -122,6 +213,11 @@ impl PartitionTracker {
     /// The offset behind the last record received; none before the first one.
     pub fn next(&self) -> Option<i64> {
         self.next
+    }
+
+    /// How many records are kept: the unfinished ones, and those that were finished behind one of them.
+    pub fn kept(&self) -> usize {
+        self.window.len()
     }
 
     /// How many records are not finished.

@@ -15,6 +15,7 @@ mod dlq_redrive;
 mod documented_lines;
 mod drain;
 mod failures;
+mod finished_ahead;
 mod job_contract;
 mod log_restart;
 mod malformed;

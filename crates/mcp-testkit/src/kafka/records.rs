@@ -268,6 +268,17 @@ impl Kafka {
 
     /// What `group` has committed for each partition of `topic`, without joining the group.
     pub async fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let committed = self.commits(group, topic).await;
+        committed.into_iter().map(|(offset, _)| offset).collect()
+    }
+
+    /// The text that `group` has committed beside the offset of each partition of `topic`.
+    pub async fn committed_metadata(&self, group: &str, topic: &str) -> Vec<String> {
+        let committed = self.commits(group, topic).await;
+        committed.into_iter().map(|(_, text)| text).collect()
+    }
+
+    async fn commits(&self, group: &str, topic: &str) -> Vec<(Option<i64>, String)> {
         self.ask(topic, group, |consumer, topic, partitions| {
             let mut of = TopicPartitionList::new();
             for partition in partitions {
@@ -275,15 +286,21 @@ impl Kafka {
             }
             // The list is gone before the consumer: the other way round hangs for ever.
             let committed = consumer.committed_offsets(of, REQUEST)?;
-            let mut offsets: Vec<_> = committed
+            let known = |offset: Option<i64>| offset.filter(|offset| *offset >= 0);
+            let mut all: Vec<_> = committed
                 .elements()
                 .iter()
-                .map(|element| (element.partition(), element.offset().to_raw()))
+                .map(|element| {
+                    let commit = (
+                        known(element.offset().to_raw()),
+                        element.metadata().to_owned(),
+                    );
+                    (element.partition(), commit)
+                })
                 .collect();
             drop(committed);
-            offsets.sort_unstable();
-            let known = |offset: Option<i64>| offset.filter(|offset| *offset >= 0);
-            Ok(offsets.into_iter().map(|(_, raw)| known(raw)).collect())
+            all.sort_unstable();
+            Ok(all.into_iter().map(|(_, commit)| commit).collect())
         })
         .await
     }

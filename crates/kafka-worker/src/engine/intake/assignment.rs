@@ -10,10 +10,14 @@ use std::time::Duration;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::engine::dispatcher::Done;
+use crate::engine::finished_ahead::FinishedAhead;
 use crate::engine::flow::{Gate, Load};
 use crate::engine::ownership::Ownership;
-use crate::engine::tracker::PartitionTracker;
+use crate::engine::tracker::{Arrival, Arrived, Commit, Moved, PartitionTracker};
 use crate::watchdog::Standing;
+
+/// Records of a partition that are kept, because one at their beginning is not finished, until it is paused: 3 MiB.
+const KEPT_MAX: usize = 1 << 17;
 
 /// The owned partitions, and what is done of them.
 pub(super) struct Assignment {
@@ -34,6 +38,8 @@ struct Owned {
     tracker: PartitionTracker,
     /// Over its jobs that wait.
     gate: Gate,
+    /// Whether it is paused alone: too many of its jobs wait, or are finished behind one that is not.
+    is_crowded: bool,
     /// Whether the consumer was told to pause it.
     paused: bool,
     /// Whether it is paused because the engine is full and it has its share.
@@ -48,6 +54,8 @@ struct Owned {
 pub(super) enum Receipt {
     /// The next one of its partition.
     Next(Arc<Ownership>),
+    /// One that the last owner had finished.
+    Finished,
     /// One whose offset was passed before, so the first of another log. The records of the old one no longer count.
     LogRestarted {
         /// The new right to work on the partition.
@@ -93,16 +101,17 @@ pub(super) struct Pauses {
     pub(super) resume: TopicPartitionList,
     /// Paused partitions, once it has been told.
     pub(super) paused: usize,
-    /// Partitions that are paused alone, because too many of their jobs wait.
+    /// Partitions that are paused alone from now on.
     pub(super) crowded: Vec<(Arc<str>, i32)>,
 }
 
 impl Owned {
-    fn new(topic: Arc<str>, partition: i32, epoch: u64) -> Self {
+    fn new(topic: Arc<str>, partition: i32, epoch: u64, inherited: Option<FinishedAhead>) -> Self {
         Self {
             ownership: Arc::new(Ownership::new(topic, partition, epoch)),
-            tracker: PartitionTracker::new(epoch),
+            tracker: PartitionTracker::new(epoch, inherited),
             gate: Gate::default(),
+            is_crowded: false,
             paused: false,
             is_full: false,
             fetched: None,
@@ -171,16 +180,21 @@ impl Assignment {
         }
     }
 
-    /// New partitions, each with a new epoch.
-    pub(super) fn acquire(&self, partitions: &TopicPartitionList) {
+    /// New partitions, each with a new epoch. `committed`: what the group has committed of them, as far as it is known.
+    pub(super) fn acquire(
+        &self,
+        partitions: &TopicPartitionList,
+        committed: Option<&TopicPartitionList>,
+    ) {
         let mut owned = lock(&self.partitions);
         for element in partitions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let inherited = committed.and_then(|committed| {
+                let found = committed.find_partition(topic, partition)?;
+                FinishedAhead::decode(found.offset().to_raw()?, found.metadata())
+            });
             let epoch = self.next_epoch();
-            owned.insert(Owned::new(
-                element.topic().into(),
-                element.partition(),
-                epoch,
-            ));
+            owned.insert(Owned::new(topic.into(), partition, epoch, inherited));
         }
     }
 
@@ -205,13 +219,7 @@ impl Assignment {
     }
 
     /// Notes a received record.
-    pub(super) fn receive(
-        &self,
-        topic: &str,
-        partition: i32,
-        offset: i64,
-        bytes: usize,
-    ) -> Receipt {
+    pub(super) fn receive(&self, topic: &str, partition: i32, arrival: Arrival) -> Receipt {
         let mut owned = lock(&self.partitions);
         let Some(entry) = owned.get_mut(topic, partition) else {
             return Receipt::NotOwned;
@@ -220,15 +228,23 @@ impl Assignment {
             return Receipt::NotOwned;
         }
         entry.ownership.progressed();
-        let one = Load { records: 1, bytes };
-        if entry.tracker.receive(offset, bytes) {
-            let ownership = entry.ownership.clone();
-            owned.unfinished = owned.unfinished.with(one);
-            return Receipt::Next(ownership);
+        let one = Load {
+            records: 1,
+            bytes: arrival.bytes as usize,
+        };
+        match entry.tracker.receive(arrival) {
+            Arrived::New => {
+                let ownership = entry.ownership.clone();
+                owned.unfinished = owned.unfinished.with(one);
+                return Receipt::Next(ownership);
+            }
+            Arrived::Finished => return Receipt::Finished,
+            Arrived::LogRestarted => {}
         }
-        let mut anew = Owned::new(entry.ownership.topic.clone(), partition, self.next_epoch());
+        let topic = entry.ownership.topic.clone();
+        let mut anew = Owned::new(topic, partition, self.next_epoch(), None);
         anew.paused = entry.paused;
-        anew.tracker.receive(offset, bytes);
+        anew.tracker.receive(arrival);
         let unfinished = entry.tracker.unfinished();
         let ownership = anew.ownership.clone();
         owned.insert(anew);
@@ -277,16 +293,26 @@ impl Assignment {
         }
     }
 
-    /// The offsets to commit that have moved.
-    pub(super) fn take_commits(&self) -> TopicPartitionList {
+    /// What has moved of what is to be committed, and whether of some partition only what is finished ahead of the
+    /// offset has.
+    pub(super) fn take_commits(&self) -> (TopicPartitionList, bool) {
         let mut offsets = TopicPartitionList::new();
+        let mut only_ahead = false;
         for entry in lock(&self.partitions).all_mut() {
-            let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
-            if let Some(offset) = entry.tracker.take_commit()
-                && let Err(error) =
-                    offsets.add_partition_offset(topic, partition, Offset::Offset(offset))
-            {
-                tracing::error!(%error, offset, "an offset that librdkafka does not take");
+            if let Some((commit, moved)) = entry.tracker.take_commit() {
+                only_ahead |= moved == Moved::Ahead;
+                add(&mut offsets, &entry.ownership, &commit);
+            }
+        }
+        (offsets, only_ahead)
+    }
+
+    /// What is to be committed of all partitions, moved or not.
+    pub(super) fn commits(&self) -> TopicPartitionList {
+        let mut offsets = TopicPartitionList::new();
+        for entry in lock(&self.partitions).all() {
+            if let Some(commit) = entry.tracker.commit() {
+                add(&mut offsets, &entry.ownership, &commit);
             }
         }
         offsets
@@ -354,11 +380,12 @@ impl Assignment {
         };
         for entry in owned.all_mut() {
             let (topic, partition) = (&entry.ownership.topic, entry.ownership.partition);
-            let was_crowded = entry.gate.is_closed();
-            let crowded = entry.gate.update(entry.ownership.waiting(), waiting_share);
-            if crowded && !was_crowded {
+            let crowded = entry.gate.update(entry.ownership.waiting(), waiting_share)
+                || entry.tracker.kept() >= KEPT_MAX;
+            if crowded && !entry.is_crowded {
                 pauses.crowded.push((topic.clone(), partition));
             }
+            entry.is_crowded = crowded;
             let runnable = entry.unfinished().without(entry.ownership.waiting());
             entry.is_full = plan.full
                 && (runnable.reaches(runnable_share)
@@ -431,7 +458,7 @@ impl Assignment {
                 fetched: entry.fetched.filter(|_| entry.corrupt.is_none()),
                 unfinished: entry.tracker.unfinished(),
                 waiting: entry.ownership.waiting().records,
-                is_crowded: entry.gate.is_closed(),
+                is_crowded: entry.is_crowded,
                 is_full: entry.is_full,
                 is_corrupt: entry.corrupt.is_some(),
             })
@@ -445,6 +472,19 @@ impl Assignment {
                 each(&entry.ownership);
             }
         }
+    }
+}
+
+fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit) {
+    let offset = Offset::Offset(commit.offset);
+    if let Err(error) = offsets.add_partition_offset(&of.topic, of.partition, offset) {
+        tracing::error!(%error, ?offset, "an offset that librdkafka does not take");
+        return;
+    }
+    if let Some(ahead) = &commit.ahead
+        && let Some(mut added) = offsets.find_partition(&of.topic, of.partition)
+    {
+        added.set_metadata(ahead.encode());
     }
 }
 

@@ -21,6 +21,9 @@ use crate::kafka;
 use crate::metric_definitions as metric;
 use crate::signals::{Pulse, Sorting};
 
+/// How long the coordinator may take to tell what is committed: the poll thread waits for it in an assignment.
+const COMMITTED: Duration = Duration::from_secs(1);
+
 /// What the callbacks work on.
 pub(super) struct Context {
     pub(super) assignment: Assignment,
@@ -42,6 +45,8 @@ pub(super) struct Context {
     pub(super) closing: AtomicBool,
     /// Whether intake is paused as a whole: partitions assigned now must be paused too.
     pub(super) pause_all: AtomicBool,
+    /// Whether something was finished ahead of an offset that has not moved, and not committed since.
+    pub(super) only_ahead: AtomicBool,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
 }
@@ -118,7 +123,7 @@ impl Context {
                 topic = &**topic,
                 partition,
                 "the partition is paused: as many of its jobs wait (for a retry, their time, or another job of their \
-                 key) as one partition may have here"
+                 key), or are finished behind one that is not, as one partition may have here"
             );
         }
     }
@@ -170,9 +175,12 @@ impl Context {
 
     /// Hands the committable offsets that have moved to librdkafka, which commits them later.
     pub(super) fn store(&self, consumer: &BaseConsumer<Self>) {
-        let offsets = self.assignment.take_commits();
+        let (offsets, only_ahead) = self.assignment.take_commits();
         if offsets.count() == 0 {
             return;
+        }
+        if only_ahead {
+            self.only_ahead.store(true, Ordering::Relaxed);
         }
         counter!(metric::COMMITS).increment(1);
         // `store_offsets` stores exactly what it is given, the offset to read next. `store_offset` would add one.
@@ -185,9 +193,18 @@ impl Context {
 
     /// Commits what is stored. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
     pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) -> bool {
-        let Err(error) = consumer.commit_consumer_state(mode) else {
+        // librdkafka commits what is stored only where the offset is higher than the committed one. Where just what is
+        // finished ahead of it has moved, or may have been refused unseen, all offsets go out by name.
+        let by_name =
+            self.only_ahead.swap(false, Ordering::Relaxed) || matches!(mode, CommitMode::Sync);
+        let committed = match by_name {
+            true => self.commit_by_name(consumer, mode),
+            false => consumer.commit_consumer_state(mode),
+        };
+        let Err(error) = committed else {
             return true;
         };
+        self.only_ahead.fetch_or(by_name, Ordering::Relaxed);
         match error.rdkafka_error_code() {
             // Nothing new is stored: that is a success.
             Some(RDKafkaErrorCode::NoOffset) => true,
@@ -200,6 +217,18 @@ impl Context {
                 tracing::warn!(%error, ?mode, "offsets were not committed");
                 true
             }
+        }
+    }
+
+    fn commit_by_name(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        mode: CommitMode,
+    ) -> Result<(), KafkaError> {
+        let offsets = self.assignment.commits();
+        match offsets.count() {
+            0 => Ok(()),
+            _ => consumer.commit(&offsets, mode),
         }
     }
 
@@ -337,7 +366,11 @@ impl Context {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        self.assignment.acquire(partitions);
+        let committed = match partitions.count() {
+            0 => None,
+            _ => self.committed(consumer, partitions),
+        };
+        self.assignment.acquire(partitions, committed.as_ref());
         let assigned = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions),
@@ -364,6 +397,21 @@ impl Context {
         }
         self.control(consumer);
         self.rebalanced();
+    }
+
+    /// What the group has committed of the partitions. The client asks for the offsets itself later; this is for what was
+    /// finished ahead of them.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Option<TopicPartitionList> {
+        let committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
+        self.pulse.beat();
+        if let Err(error) = &committed {
+            tracing::warn!(%error, "what the last owners had finished ahead of their offsets is not known and comes again");
+        }
+        committed.ok()
     }
 
     fn rebalanced(&self) {

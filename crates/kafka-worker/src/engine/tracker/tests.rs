@@ -2,14 +2,30 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::PartitionTracker;
+use super::{Arrival, Arrived, Commit, Moved, PartitionTracker};
+
+fn record(offset: i64) -> Arrival {
+    Arrival {
+        offset,
+        timestamp: 1_000 + offset,
+        bytes: 10,
+    }
+}
 
 fn tracker_with(offsets: &[i64]) -> PartitionTracker {
-    let mut tracker = PartitionTracker::new(1);
+    let mut tracker = PartitionTracker::new(1, None);
     for offset in offsets {
-        assert!(tracker.receive(*offset, 10));
+        assert_eq!(tracker.receive(record(*offset)), Arrived::New);
     }
     tracker
+}
+
+/// The offset to commit, if it has moved.
+fn take(tracker: &mut PartitionTracker) -> Option<i64> {
+    match tracker.take_commit() {
+        Some((commit, Moved::Offset)) => Some(commit.offset),
+        Some((_, Moved::Ahead)) | None => None,
+    }
 }
 
 #[test]
@@ -17,19 +33,19 @@ fn nothing_is_committed_before_the_oldest_record_is_finished() {
     let mut tracker = tracker_with(&[5, 6, 7]);
     tracker.finish(1, 7);
     tracker.finish(1, 6);
-    assert_eq!(tracker.take_commit(), None);
+    assert_eq!(take(&mut tracker), None);
     tracker.finish(1, 5);
-    assert_eq!(tracker.take_commit(), Some(8));
-    assert_eq!(tracker.take_commit(), None);
+    assert_eq!(take(&mut tracker), Some(8));
+    assert_eq!(take(&mut tracker), None);
 }
 
 #[test]
 fn a_gap_in_the_offsets_is_not_waited_for() {
     let mut tracker = tracker_with(&[5, 9]);
     tracker.finish(1, 5);
-    assert_eq!(tracker.take_commit(), Some(9));
+    assert_eq!(take(&mut tracker), Some(9));
     tracker.finish(1, 9);
-    assert_eq!(tracker.take_commit(), Some(10));
+    assert_eq!(take(&mut tracker), Some(10));
 }
 
 #[test]
@@ -42,8 +58,8 @@ fn another_epochs_result_changes_nothing() {
 #[test]
 fn a_record_is_received_and_finished_once() {
     let mut tracker = tracker_with(&[5, 6]);
-    assert!(!tracker.receive(6, 10));
-    assert!(!tracker.receive(4, 10));
+    assert_eq!(tracker.receive(record(6)), Arrived::LogRestarted);
+    assert_eq!(tracker.receive(record(4)), Arrived::LogRestarted);
     assert!(tracker.finish(1, 6));
     assert!(!tracker.finish(1, 6));
     assert!(!tracker.finish(1, 99));
@@ -54,9 +70,62 @@ fn a_record_is_received_and_finished_once() {
 fn a_commit_that_failed_is_handed_out_again() {
     let mut tracker = tracker_with(&[5]);
     tracker.finish(1, 5);
-    assert_eq!(tracker.take_commit(), Some(6));
+    assert_eq!(take(&mut tracker), Some(6));
     tracker.untake_commit();
-    assert_eq!(tracker.take_commit(), Some(6));
+    assert_eq!(take(&mut tracker), Some(6));
+}
+
+/// What the next owner gets to know of a partition.
+fn handed_on(commit: &Commit) -> PartitionTracker {
+    let text = commit.ahead.as_ref().map(super::FinishedAhead::encode);
+    let ahead = text.and_then(|text| super::FinishedAhead::decode(commit.offset, &text));
+    PartitionTracker::new(2, ahead)
+}
+
+#[test]
+fn the_next_owner_processes_only_what_was_not_finished() {
+    let mut tracker = tracker_with(&[5, 6, 7, 9]);
+    tracker.finish(1, 6);
+    tracker.finish(1, 9);
+    let (commit, moved) = tracker.take_commit().unwrap();
+    assert_eq!((commit.offset, moved), (5, Moved::Ahead));
+    assert_eq!(tracker.take_commit(), None);
+
+    let mut next = handed_on(&commit);
+    let arrived = [5, 6, 7, 9, 10].map(|offset| next.receive(record(offset)));
+    let (new, finished) = (Arrived::New, Arrived::Finished);
+    assert_eq!(arrived, [new, finished, new, finished, new]);
+    assert_eq!(next.unfinished(), 3);
+    next.finish(2, 5);
+    assert_eq!(take(&mut next), Some(7));
+    next.finish(2, 7);
+    assert_eq!(take(&mut next), Some(10));
+}
+
+#[test]
+fn what_was_finished_in_another_log_says_nothing_of_this_one() {
+    let mut tracker = tracker_with(&[5, 6]);
+    tracker.finish(1, 6);
+    let (commit, _) = tracker.take_commit().unwrap();
+    for first in [
+        // The topic was made anew: another record has that offset.
+        Arrival {
+            timestamp: 1,
+            ..record(5)
+        },
+        Arrival {
+            timestamp: -1,
+            ..record(5)
+        },
+        record(0),
+        record(6),
+    ] {
+        let mut next = handed_on(&commit);
+        assert_eq!(next.receive(first), Arrived::New, "{first:?}");
+        if first.offset < 6 {
+            assert_eq!(next.receive(record(6)), Arrived::New, "{first:?}");
+        }
+    }
 }
 
 proptest! {
@@ -67,14 +136,14 @@ proptest! {
         gaps in prop::collection::vec(1i64..5, 1..60),
         actions in prop::collection::vec((0usize..80, 0u64..4), 0..200),
     ) {
-        let mut tracker = PartitionTracker::new(1);
+        let mut tracker = PartitionTracker::new(1, None);
         let offsets: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
         let mut unfinished = BTreeSet::new();
         let mut received = 0;
         let mut last = i64::MIN;
         for (pick, kind) in actions {
             if kind == 0 && received < offsets.len() {
-                prop_assert!(tracker.receive(offsets[received], 1));
+                prop_assert_eq!(tracker.receive(record(offsets[received])), Arrived::New);
                 unfinished.insert(offsets[received]);
                 received += 1;
             } else if let Some(offset) = offsets.get(pick % offsets.len()) {

@@ -1,0 +1,64 @@
+//! What is finished behind a job that is not: it does not come again, however its worker ended.
+
+use mcp_testkit::{Reply, StubServer, eventually};
+
+use crate::protocol::{Protocol, by_both_protocols};
+use crate::setting::{Setting, answered, ids, repeated, tool_job, wait_answered};
+use crate::worker::{SOON, Worker, WorkerBuilder};
+
+/// A worker that has finished all jobs but the first one, which hangs in its first call.
+async fn stuck(protocol: Protocol) -> (Setting<'static>, StubServer, WorkerBuilder, Worker) {
+    let setting = protocol.setting("ahead", 1).await;
+    let server = StubServer::start(async |call| match (&*call.tool, call.attempt) {
+        ("hang", 1) => Reply::Hang,
+        _ => Reply::text("done"),
+    })
+    .await;
+    setting.submit(tool_job("stuck", "hang").key("stuck")).await;
+    let others = ids("job", 200);
+    setting
+        .submit_all(others.iter().map(|id| tool_job(id, "x").key(id)))
+        .await;
+    let build = protocol
+        .worker(&setting, &server)
+        .var("WORKER_DRAIN_MS", 300);
+    let worker = build.clone().start().await;
+    wait_answered(&server, &others, SOON).await;
+    (setting, server, build, worker)
+}
+
+async fn only_the_stuck_one_came_again(setting: &Setting<'_>, server: &StubServer) {
+    setting.wait_all_committed().await;
+    assert_eq!(repeated(server), ["stuck"]);
+    assert!(answered(server).contains(&"stuck".to_owned()));
+}
+
+async fn after_a_stop_only_what_was_not_finished_comes_again(protocol: Protocol) {
+    let (setting, server, build, mut worker) = stuck(protocol).await;
+    worker.leave().await;
+    assert_eq!(setting.committed().await, [Some(0)]);
+    let _next = build.start().await;
+    only_the_stuck_one_came_again(&setting, &server).await;
+}
+
+by_both_protocols!(after_a_stop_only_what_was_not_finished_comes_again);
+
+async fn after_a_kill_only_what_was_not_committed_comes_again(protocol: Protocol) {
+    let (setting, server, build, mut worker) = stuck(protocol).await;
+    eventually(SOON, async || {
+        let kafka = setting.kafka;
+        let told = kafka
+            .committed_metadata(&setting.group, &setting.jobs)
+            .await;
+        match told[0].ends_with(" 1+200") {
+            true => Ok(()),
+            false => Err(format!("{told:?}")),
+        }
+    })
+    .await;
+    worker.process.kill9();
+    let _next = build.start().await;
+    only_the_stuck_one_came_again(&setting, &server).await;
+}
+
+by_both_protocols!(after_a_kill_only_what_was_not_committed_comes_again);
