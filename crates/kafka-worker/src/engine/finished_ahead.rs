@@ -70,9 +70,14 @@ impl FinishedAhead {
         text
     }
 
+    /// The same, filled up to the longest that there can be.
+    pub fn encode_longest(&self) -> String {
+        format!("{:LENGTH_MAX$}", self.encode())
+    }
+
     /// What the commit of `committed` carried. None, if it is not in this format: another program's, or a later one.
     pub fn decode(committed: i64, text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
+        let mut words = text.trim_end().split(' ');
         if text.len() > LENGTH_MAX || words.next() != Some(FORMAT) {
             return None;
         }
@@ -128,6 +133,9 @@ mod tests {
             FinishedAhead::decode(100, &ahead.encode()),
             Some(ahead.clone())
         );
+        let longest = ahead.encode_longest();
+        assert_eq!(longest.len(), LENGTH_MAX);
+        assert_eq!(FinishedAhead::decode(100, &longest), Some(ahead.clone()));
         assert!(ahead.is_about(100, 1_763_712_000_123));
         assert!(!ahead.is_about(100, 1_763_712_000_124) && !ahead.is_about(99, 1_763_712_000_123));
     }

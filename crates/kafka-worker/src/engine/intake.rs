@@ -23,7 +23,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::assignment::{Assignment, Receipt};
+use self::assignment::{Assignment, Receipt, Text};
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};
@@ -174,6 +174,7 @@ impl Intake {
             closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
             only_ahead: AtomicBool::new(false),
+            text: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         };

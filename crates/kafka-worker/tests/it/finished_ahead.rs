@@ -1,6 +1,6 @@
 //! What is finished behind a job that is not: it does not come again, however its worker ended.
 
-use mcp_testkit::{Reply, StubServer, eventually};
+use mcp_testkit::{Kafka, Reply, StubServer, eventually};
 
 use crate::protocol::{Protocol, by_both_protocols};
 use crate::setting::{Setting, answered, ids, repeated, tool_job, wait_answered};
@@ -62,3 +62,38 @@ async fn after_a_kill_only_what_was_not_committed_comes_again(protocol: Protocol
 }
 
 by_both_protocols!(after_a_kill_only_what_was_not_committed_comes_again);
+
+#[tokio::test]
+async fn a_broker_that_takes_no_text_gets_none_and_the_offsets_all_the_same() {
+    let kafka = Kafka::builder()
+        .property("offset.metadata.max.bytes", 100)
+        .start()
+        .await;
+    let setting = Setting::new(&kafka, "no-room", 2).await;
+    let server = StubServer::start(async |call| match (&*call.tool, call.attempt) {
+        ("hang", 1) => Reply::Hang,
+        _ => Reply::text("done"),
+    })
+    .await;
+    let others = ids("job", 20);
+    setting.submit(tool_job("stuck", "hang").partition(0)).await;
+    for (number, id) in (0..).zip(&others) {
+        setting
+            .submit(tool_job(id, "x").partition(number % 2))
+            .await;
+    }
+    let build = setting.worker(&server).var("WORKER_DRAIN_MS", 300);
+    let mut worker = build.clone().start().await;
+    let wanted = [Some(0), Some(10)];
+    setting
+        .kafka
+        .wait_committed(&setting.group, &setting.jobs, &wanted, SOON)
+        .await;
+    worker
+        .process
+        .wait_for_line("offset.metadata.max.bytes", SOON)
+        .await;
+    worker.leave().await;
+    let _next = build.start().await;
+    setting.wait_all_committed().await;
+}

@@ -50,6 +50,17 @@ struct Owned {
     corrupt: Option<i64>,
 }
 
+/// The text with which commits say what is finished ahead of their offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    /// None.
+    None,
+    /// As long as it is.
+    Needed,
+    /// As long as any can be, to see whether the broker takes that.
+    Longest,
+}
+
 /// What a received record is.
 pub(super) enum Receipt {
     /// The next one of its partition.
@@ -295,24 +306,26 @@ impl Assignment {
 
     /// What has moved of what is to be committed, and whether of some partition only what is finished ahead of the
     /// offset has.
-    pub(super) fn take_commits(&self) -> (TopicPartitionList, bool) {
+    pub(super) fn take_commits(&self, text: Text) -> (TopicPartitionList, bool) {
         let mut offsets = TopicPartitionList::new();
         let mut only_ahead = false;
         for entry in lock(&self.partitions).all_mut() {
             if let Some((commit, moved)) = entry.tracker.take_commit() {
                 only_ahead |= moved == Moved::Ahead;
-                add(&mut offsets, &entry.ownership, &commit);
+                add(&mut offsets, &entry.ownership, &commit, text);
             }
         }
         (offsets, only_ahead)
     }
 
-    /// What is to be committed of all partitions, moved or not.
-    pub(super) fn commits(&self) -> TopicPartitionList {
+    /// What is to be committed of all partitions, moved or not; with the longest text only of those that have one.
+    pub(super) fn commits(&self, text: Text) -> TopicPartitionList {
         let mut offsets = TopicPartitionList::new();
         for entry in lock(&self.partitions).all() {
-            if let Some(commit) = entry.tracker.commit() {
-                add(&mut offsets, &entry.ownership, &commit);
+            if let Some(commit) = entry.tracker.commit()
+                && (commit.ahead.is_some() || text != Text::Longest)
+            {
+                add(&mut offsets, &entry.ownership, &commit, text);
             }
         }
         offsets
@@ -475,7 +488,7 @@ impl Assignment {
     }
 }
 
-fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit) {
+fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit, text: Text) {
     let offset = Offset::Offset(commit.offset);
     if let Err(error) = offsets.add_partition_offset(&of.topic, of.partition, offset) {
         tracing::error!(%error, ?offset, "an offset that librdkafka does not take");
@@ -484,7 +497,11 @@ fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit) {
     if let Some(ahead) = &commit.ahead
         && let Some(mut added) = offsets.find_partition(&of.topic, of.partition)
     {
-        added.set_metadata(ahead.encode());
+        match text {
+            Text::None => {}
+            Text::Needed => added.set_metadata(ahead.encode()),
+            Text::Longest => added.set_metadata(ahead.encode_longest()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::assignment::{Assignment, PausePlan, Pauses};
+use super::assignment::{Assignment, PausePlan, Pauses, Text};
 use crate::engine::flow::Load;
 use crate::engine::observer::Board;
 use crate::journal::count;
@@ -47,6 +47,8 @@ pub(super) struct Context {
     pub(super) pause_all: AtomicBool,
     /// Whether something was finished ahead of an offset that has not moved, and not committed since.
     pub(super) only_ahead: AtomicBool,
+    /// What commits may carry; [`Text::Longest`] until the broker has taken that once.
+    pub(super) text: Mutex<Text>,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
 }
@@ -175,7 +177,7 @@ impl Context {
 
     /// Hands the committable offsets that have moved to librdkafka, which commits them later.
     pub(super) fn store(&self, consumer: &BaseConsumer<Self>) {
-        let (offsets, only_ahead) = self.assignment.take_commits();
+        let (offsets, only_ahead) = self.assignment.take_commits(self.text());
         if offsets.count() == 0 {
             return;
         }
@@ -195,6 +197,7 @@ impl Context {
     pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) -> bool {
         // librdkafka commits what is stored only where the offset is higher than the committed one. Where just what is
         // finished ahead of it has moved, or may have been refused unseen, all offsets go out by name.
+        self.try_text(consumer);
         let by_name =
             self.only_ahead.swap(false, Ordering::Relaxed) || matches!(mode, CommitMode::Sync);
         let committed = match by_name {
@@ -220,12 +223,47 @@ impl Context {
         }
     }
 
+    /// What commits carry now.
+    fn text(&self) -> Text {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        match *text {
+            Text::Longest => Text::None,
+            known => known,
+        }
+    }
+
+    /// Sees once whether the broker takes the longest text. Nobody is told how an asynchronous commit ended, and one that
+    /// is refused for its text would be refused as long as that stands.
+    fn try_text(&self, consumer: &BaseConsumer<Self>) {
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if *text != Text::Longest {
+            return;
+        }
+        let offsets = self.assignment.commits(Text::Longest);
+        if offsets.count() == 0 {
+            return;
+        }
+        match consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => *text = Text::Needed,
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) =>
+            {
+                *text = Text::None;
+                tracing::warn!(
+                    "the broker's offset.metadata.max.bytes is less than 3000: what is finished out of order can't be \
+                     committed, and comes again when its partition gets another owner"
+                );
+            }
+            Err(error) => tracing::debug!(%error, "offsets with text were not committed"),
+        }
+    }
+
     fn commit_by_name(
         &self,
         consumer: &BaseConsumer<Self>,
         mode: CommitMode,
     ) -> Result<(), KafkaError> {
-        let offsets = self.assignment.commits();
+        let offsets = self.assignment.commits(self.text());
         match offsets.count() {
             0 => Ok(()),
             _ => consumer.commit(&offsets, mode),

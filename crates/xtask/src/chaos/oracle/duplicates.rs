@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::ledger::Ledger;
 use super::order::LEARN;
 use super::{Rule, Terms, Violation, broken};
-use crate::chaos::history::{Call, Entry, Incident, Micros, Trouble, Verdict};
+use crate::chaos::history::{Call, Incident, Micros, Trouble, Verdict};
 use crate::chaos::workload::STEPS_MAX;
 
-/// What was finished so shortly before an end may not be committed yet: commits go out once a second, and take a while.
+/// What was finished so shortly before an end may not be committed yet: commits go out every 600 ms, and take a while.
 const COMMIT: Micros = 2_000_000;
 /// The stub ends a call so much earlier than its caller knows.
 const ON_THE_WAY: Micros = 20_000;
@@ -26,10 +26,6 @@ enum Reason {
     InFlight(usize),
     /// Finished, and committed with the next commit, which did not come.
     NotYetCommitted,
-    /// Finished, behind a record that was not.
-    HeldUp,
-    /// Finished, behind a record that could not be finished within the time for the drain.
-    HeldUpThroughDrain,
     /// Kafka could not be reached to commit it.
     Uncommittable,
     /// The machine stood still.
@@ -74,17 +70,13 @@ pub(super) fn check(
                     ),
                 ));
             }
-            let name = match reason(ledger, entry, before, again) {
+            let name = match reason(ledger, before, again) {
                 Some(Reason::InFlight(incident)) => {
                     *in_flight.entry(incident).or_default() += 1;
                     "in flight at an abrupt end"
                 }
                 Some(Reason::NotYetCommitted) => {
                     "finished within a commit's interval of an abrupt end"
-                }
-                Some(Reason::HeldUp) => "finished behind an unfinished record at an abrupt end",
-                Some(Reason::HeldUpThroughDrain) => {
-                    "finished behind a record that outlasted the drain"
                 }
                 Some(Reason::Uncommittable) => "finished while Kafka was away",
                 Some(Reason::Stalled) => "the machine stood still",
@@ -152,14 +144,14 @@ pub(super) fn check(
     counts
 }
 
-fn reason(ledger: &Ledger<'_>, entry: &Entry, before: &Call, again: &Call) -> Option<Reason> {
+fn reason(ledger: &Ledger<'_>, before: &Call, again: &Call) -> Option<Reason> {
     let incidents = ledger.history.incidents.iter().enumerate();
     let mut found = incidents.filter_map(|(index, incident)| {
         let was = concerns(incident, before.worker) && incident.from <= again.start;
         let is = concerns(incident, again.worker);
         match incident.trouble {
             Trouble::Killed | Trouble::Frozen | Trouble::DrainCutOff if was => {
-                after_an_end(ledger, entry, before, index, incident)
+                after_an_end(before, index, incident)
             }
             // A zombie that begins what another one has done.
             Trouble::Frozen
@@ -183,12 +175,6 @@ fn reason(ledger: &Ledger<'_>, entry: &Entry, before: &Call, again: &Call) -> Op
             {
                 Some(Reason::Uncommittable)
             }
-            Trouble::KafkaCut | Trouble::BrokerKilled
-                if incident.from <= again.start
-                    && ledger.is_held_up(entry, incident.from.saturating_sub(COMMIT)) =>
-            {
-                Some(Reason::HeldUp)
-            }
             Trouble::MachineStalled
                 if incident.from <= again.start
                     && before.start <= incident.until.saturating_add(COMMIT)
@@ -199,43 +185,7 @@ fn reason(ledger: &Ledger<'_>, entry: &Entry, before: &Call, again: &Call) -> Op
             _ => None,
         }
     });
-    found
-        .next()
-        .or_else(|| after_a_whole_drain(ledger, entry, before, again))
-}
-
-/// The owner gave the partition up in good order, and took all of its time for the drain, or had no server to finish
-/// anything with: it had started nothing new for so long, and an earlier record was still not done when the next owner
-/// began.
-fn after_a_whole_drain(
-    ledger: &Ledger<'_>,
-    entry: &Entry,
-    before: &Call,
-    again: &Call,
-) -> Option<Reason> {
-    let calls = ledger.calls_in(entry.partition);
-    let next_owner = calls.iter().find(|(_, call)| {
-        call.worker != before.worker && call.start > before.end && call.start <= again.start
-    });
-    let taken_over = next_owner.map_or(again.start, |(_, call)| call.start);
-    // Without a server a drain has nothing to wait for.
-    let in_vain = has_drained(ledger, entry.partition, before.worker, taken_over)
-        || was_out(ledger, before.worker, taken_over);
-    (in_vain && ledger.is_held_up(entry, taken_over)).then_some(Reason::HeldUpThroughDrain)
-}
-
-/// Whether the worker had no server shortly before that time.
-fn was_out(ledger: &Ledger<'_>, worker: u16, by: Micros) -> bool {
-    let recent =
-        |from: Micros, until: Micros| from <= by && until.saturating_add(WHOLE_DRAIN + LEARN) >= by;
-    let mut outages = ledger.history.outages.iter();
-    let mut cuts = ledger.history.incidents.iter();
-    outages.any(|(_, from, until)| recent(*from, *until))
-        || cuts.any(|cut| {
-            cut.trouble == Trouble::ServerCut
-                && concerns(cut, worker)
-                && recent(cut.from, cut.until)
-        })
+    found.next()
 }
 
 /// Whether the worker had started nothing new in that partition for as long as a drain may take.
@@ -250,13 +200,7 @@ fn has_drained(ledger: &Ledger<'_>, partition: i32, worker: u16, by: Micros) -> 
     started.is_some_and(|started| by.saturating_sub(started) >= WHOLE_DRAIN)
 }
 
-fn after_an_end(
-    ledger: &Ledger<'_>,
-    entry: &Entry,
-    before: &Call,
-    index: usize,
-    incident: &Incident,
-) -> Option<Reason> {
+fn after_an_end(before: &Call, index: usize, incident: &Incident) -> Option<Reason> {
     // A drain that is cut off ends at the cut.
     let end = match incident.trouble {
         Trouble::DrainCutOff => incident.until,
@@ -268,8 +212,6 @@ fn after_an_end(
         Some(Reason::InFlight(index))
     } else if before.end.saturating_add(COMMIT) >= incident.from {
         Some(Reason::NotYetCommitted)
-    } else if ledger.is_held_up(entry, incident.from.saturating_sub(COMMIT)) {
-        Some(Reason::HeldUp)
     } else {
         None
     }
