@@ -6,6 +6,7 @@
 //! timeout and deadline do that.
 
 mod assignment;
+mod committing;
 mod context;
 
 use std::sync::Mutex;
@@ -23,7 +24,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::assignment::{Assignment, Receipt, Text};
+use self::assignment::{Assignment, Receipt};
+use self::committing::Text;
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};

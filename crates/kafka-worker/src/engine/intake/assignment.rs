@@ -7,13 +7,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
 
+use super::committing::{Text, add};
 use crate::engine::dispatcher::Done;
 use crate::engine::finished_ahead::FinishedAhead;
 use crate::engine::flow::{Gate, Load};
 use crate::engine::ownership::Ownership;
-use crate::engine::tracker::{Arrival, Arrived, Commit, Moved, PartitionTracker};
+use crate::engine::tracker::{Arrival, Arrived, Moved, PartitionTracker};
 use crate::watchdog::Standing;
 
 /// Records of a partition that are kept, because one at their beginning is not finished, until it is paused: 3 MiB.
@@ -48,17 +49,6 @@ struct Owned {
     fetched: Option<i64>,
     /// A batch from which on nothing can be read.
     corrupt: Option<i64>,
-}
-
-/// The text with which commits say what is finished ahead of their offsets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Text {
-    /// None.
-    None,
-    /// As long as it is.
-    Needed,
-    /// As long as any can be, to see whether the broker takes that.
-    Longest,
 }
 
 /// What a received record is.
@@ -484,23 +474,6 @@ impl Assignment {
             if let Some(entry) = owned.get(element.topic(), element.partition()) {
                 each(&entry.ownership);
             }
-        }
-    }
-}
-
-fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit, text: Text) {
-    let offset = Offset::Offset(commit.offset);
-    if let Err(error) = offsets.add_partition_offset(&of.topic, of.partition, offset) {
-        tracing::error!(%error, ?offset, "an offset that librdkafka does not take");
-        return;
-    }
-    if let Some(ahead) = &commit.ahead
-        && let Some(mut added) = offsets.find_partition(&of.topic, of.partition)
-    {
-        match text {
-            Text::None => {}
-            Text::Needed => added.set_metadata(ahead.encode()),
-            Text::Longest => added.set_metadata(ahead.encode_longest()),
         }
     }
 }
