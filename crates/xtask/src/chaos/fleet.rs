@@ -1,5 +1,6 @@
 //! The workers: processes of the real binary, each behind a proxy of its own to the server.
 
+use std::mem::replace;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,20 +80,25 @@ pub(crate) fn client_id(instance: u16) -> String {
     format!("w{instance}")
 }
 
-/// Notes when the worker's count of rebalances changes.
+/// Notes when the worker's count of rebalances changes, and of those by which it was expelled.
 async fn look(recorder: Recorder, instance: u16, admin: u16) {
-    let mut known = 0;
+    let (mut rebalances, mut expulsions) = (0, 0);
     loop {
         if let Ok(text) = metrics(admin).await {
-            let count = text
-                .lines()
-                .filter(|line| line.starts_with("worker_rebalances_total"))
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-                .sum();
-            if count != known {
-                known = count;
-                let now = recorder.now();
+            let count = |kind: &str| -> u64 {
+                let lines = text.lines();
+                lines
+                    .filter(|line| line.starts_with("worker_rebalances_total"))
+                    .filter(|line| line.contains(kind))
+                    .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+                    .sum()
+            };
+            let now = recorder.now();
+            if replace(&mut rebalances, count("")) != rebalances {
                 recorder.history().rebalances.push((instance, now));
+            }
+            if replace(&mut expulsions, count("kind=\"lost\"")) != expulsions {
+                recorder.history().expulsions.push((instance, now));
             }
         }
         tokio::time::sleep(LOOK).await;

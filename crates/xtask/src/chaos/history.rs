@@ -115,6 +115,8 @@ pub(crate) struct History {
     pub(crate) incidents: Vec<Incident>,
     /// When each worker's count of rebalances was seen to have changed.
     pub(crate) rebalances: Vec<(u16, Micros)>,
+    /// When each worker was seen to have been expelled from the group.
+    pub(crate) expulsions: Vec<(u16, Micros)>,
     pub(crate) samples: u64,
     pub(crate) samples_failed: u64,
     /// What was done, by name.

@@ -28,6 +28,8 @@ enum Reason {
     NotYetCommitted,
     /// Kafka could not be reached to commit it.
     Uncommittable,
+    /// Its owner was expelled from the group before a commit was taken.
+    Expelled,
     /// The machine stood still.
     Stalled,
 }
@@ -70,7 +72,7 @@ pub(super) fn check(
                     ),
                 ));
             }
-            let name = match reason(ledger, before, again) {
+            let name = match reason(ledger, (before, done.max(before.end)), again) {
                 Some(Reason::InFlight(incident)) => {
                     *in_flight.entry(incident).or_default() += 1;
                     "in flight at an abrupt end"
@@ -79,6 +81,7 @@ pub(super) fn check(
                     "finished within a commit's interval of an abrupt end"
                 }
                 Some(Reason::Uncommittable) => "finished while Kafka was away",
+                Some(Reason::Expelled) => "finished in a rebalance that expelled its owner",
                 Some(Reason::Stalled) => "the machine stood still",
                 None => {
                     let behind = match ledger.is_held_up(entry, before.end) {
@@ -144,14 +147,23 @@ pub(super) fn check(
     counts
 }
 
-fn reason(ledger: &Ledger<'_>, before: &Call, again: &Call) -> Option<Reason> {
+/// `finished`: when all calls of the job had succeeded, of which `before` is one. Of several reasons that is taken which
+/// sets no bound: what could not be committed need not have been in flight.
+fn reason(
+    ledger: &Ledger<'_>,
+    (before, finished): (&Call, Micros),
+    again: &Call,
+) -> Option<Reason> {
+    if was_expelled(ledger, before.worker, finished, again.start) {
+        return Some(Reason::Expelled);
+    }
     let incidents = ledger.history.incidents.iter().enumerate();
-    let mut found = incidents.filter_map(|(index, incident)| {
+    let found = incidents.filter_map(|(index, incident)| {
         let was = concerns(incident, before.worker) && incident.from <= again.start;
         let is = concerns(incident, again.worker);
         match incident.trouble {
             Trouble::Killed | Trouble::Frozen | Trouble::DrainCutOff if was => {
-                after_an_end(before, index, incident)
+                after_an_end((before, finished), index, incident)
             }
             // A zombie that begins what another one has done.
             Trouble::Frozen
@@ -170,7 +182,7 @@ fn reason(ledger: &Ledger<'_>, before: &Call, again: &Call) -> Option<Reason> {
             }
             Trouble::KafkaCut | Trouble::BrokerKilled
                 if incident.from <= again.start
-                    && before.end.saturating_add(COMMIT) >= incident.from
+                    && finished.saturating_add(COMMIT) >= incident.from
                     && before.start <= incident.until.saturating_add(RECOVERY) =>
             {
                 Some(Reason::Uncommittable)
@@ -178,14 +190,34 @@ fn reason(ledger: &Ledger<'_>, before: &Call, again: &Call) -> Option<Reason> {
             Trouble::MachineStalled
                 if incident.from <= again.start
                     && before.start <= incident.until.saturating_add(COMMIT)
-                    && before.end.saturating_add(COMMIT) >= incident.from =>
+                    && finished.saturating_add(COMMIT) >= incident.from =>
             {
                 Some(Reason::Stalled)
             }
             _ => None,
         }
     });
-    found.next()
+    found.min_by_key(|reason| matches!(reason, Reason::InFlight(_)))
+}
+
+/// Whether the worker was expelled after that time, in a rebalance that was held up by a member that was killed, stopped
+/// or cut off: its commits then wait behind its join, and are refused after it.
+fn was_expelled(ledger: &Ledger<'_>, worker: u16, finished: Micros, by: Micros) -> bool {
+    let history = ledger.history;
+    let held_up = |at: Micros| {
+        history.incidents.iter().any(|incident| {
+            incident.trouble != Trouble::MachineStalled
+                && incident.from <= at
+                && incident.until.saturating_add(RECOVERY) >= at
+        })
+    };
+    history.expulsions.iter().any(|(who, at)| {
+        *who == worker
+            && finished <= *at
+            && finished.saturating_add(RECOVERY) >= *at
+            && *at <= by.saturating_add(LEARN)
+            && held_up(*at)
+    })
 }
 
 /// Whether the worker had started nothing new in that partition for as long as a drain may take.
@@ -200,7 +232,11 @@ fn has_drained(ledger: &Ledger<'_>, partition: i32, worker: u16, by: Micros) -> 
     started.is_some_and(|started| by.saturating_sub(started) >= WHOLE_DRAIN)
 }
 
-fn after_an_end(before: &Call, index: usize, incident: &Incident) -> Option<Reason> {
+fn after_an_end(
+    (before, finished): (&Call, Micros),
+    index: usize,
+    incident: &Incident,
+) -> Option<Reason> {
     // A drain that is cut off ends at the cut.
     let end = match incident.trouble {
         Trouble::DrainCutOff => incident.until,
@@ -208,9 +244,9 @@ fn after_an_end(before: &Call, index: usize, incident: &Incident) -> Option<Reas
     };
     if before.start > incident.until.saturating_add(LEARN) {
         None
-    } else if before.end.saturating_add(ON_THE_WAY) >= end {
+    } else if finished.saturating_add(ON_THE_WAY) >= end {
         Some(Reason::InFlight(index))
-    } else if before.end.saturating_add(COMMIT) >= incident.from {
+    } else if finished.saturating_add(COMMIT) >= incident.from {
         Some(Reason::NotYetCommitted)
     } else {
         None
