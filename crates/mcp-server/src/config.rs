@@ -7,6 +7,12 @@ use std::time::Duration;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy};
 
+use crate::access::settings::AccessConfig;
+use crate::calls::Timeouts;
+use crate::idempotency::IdempotencyConfig;
+use crate::redis_link::RedisConfig;
+use crate::tls::Tls;
+
 /// Everything the server can be told.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -22,17 +28,49 @@ pub struct ServerConfig {
     pub policy: LaunchPolicy,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
+    /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
+    pub body_max: usize,
+    /// Keys, limits and the audit log.
+    pub(crate) access: AccessConfig,
+    /// `MCP_TOOL_TIMEOUT_MS` (300000).
+    pub(crate) timeouts: Timeouts,
+    /// How long results are kept for repeated calls, and how many.
+    pub(crate) idempotency: IdempotencyConfig,
+    /// `REDIS_URL`.
+    pub(crate) redis: Option<RedisConfig>,
+    /// `MCP_TLS_CERT_FILE` and its like.
+    pub(crate) tls: Option<Tls>,
 }
+
+/// Smallest and largest that `MCP_MAX_BODY_BYTES` can be, and what it is by default.
+const BODY_BOUNDS: (usize, usize, usize) = (1_024, 1 << 30, 4 * 1024 * 1024);
+/// A day, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 const KNOWN: &[&str] = &[
     "MCP_ALLOWED_COMMANDS",
     "MCP_ALLOWED_HOSTS",
     "MCP_ALLOWED_ORIGINS",
     "MCP_API_KEYS_FILE",
+    "MCP_AUDIT_LOG",
     "MCP_AUTH",
     "MCP_DRAIN_MS",
     "MCP_ENV_DIR",
+    "MCP_IDEMPOTENCY_LEASE_MS",
+    "MCP_IDEMPOTENCY_MAX_BYTES",
+    "MCP_IDEMPOTENCY_MAX_ENTRIES",
+    "MCP_IDEMPOTENCY_TTL_MS",
+    "MCP_KEY_BURST",
+    "MCP_KEY_CONCURRENCY",
+    "MCP_KEY_RATE",
     "MCP_LAUNCH_POLICY",
+    "MCP_MAX_BODY_BYTES",
+    "MCP_MAX_BODY_BYTES_IN_FLIGHT",
+    "MCP_MAX_IN_FLIGHT",
+    "MCP_TLS_CERT_FILE",
+    "MCP_TLS_CLIENT_CA_FILE",
+    "MCP_TLS_KEY_FILE",
+    "MCP_TOOL_TIMEOUT_MS",
     "MCP_WORK_DIR",
     // The worker's, which may run in the same environment.
     "MCP_API_KEY",
@@ -84,6 +122,8 @@ impl ServerConfig {
                 ));
             }
         }
+        let (least, most, usual) = BODY_BOUNDS;
+        let body_max = vars.number("MCP_MAX_BODY_BYTES", usual, least, most)?;
         Ok(Self {
             bind,
             port: vars.number("PORT", 8080, 0, u16::MAX)?,
@@ -91,25 +131,42 @@ impl ServerConfig {
             allowed_origins,
             policy: policy(vars)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
+            body_max,
+            access: AccessConfig::from_vars(vars, body_max)?,
+            timeouts: Timeouts::from_vars(vars)?,
+            idempotency: IdempotencyConfig {
+                ttl: vars.millis("MCP_IDEMPOTENCY_TTL_MS", DAY, 1_000, 30 * DAY)?,
+                lease: vars.millis("MCP_IDEMPOTENCY_LEASE_MS", 30_000, 1_000, 3_600_000)?,
+                entries_max: vars.number("MCP_IDEMPOTENCY_MAX_ENTRIES", 100_000, 1, 10_000_000)?,
+                bytes_max: vars.number(
+                    "MCP_IDEMPOTENCY_MAX_BYTES",
+                    16 * 1024 * 1024,
+                    1_024,
+                    1 << 40,
+                )?,
+            },
+            redis: RedisConfig::from_vars(vars)?,
+            tls: Tls::from_vars(vars)?,
         })
     }
 }
 
 /// Beyond loopback, callers must be known, or the operator must have said that they need not be.
 fn authentication(vars: &Vars, bind: IpAddr) -> Result<(), ConfigError> {
-    if let Some(file) = vars.get("MCP_API_KEYS_FILE") {
+    let open = vars.choice("MCP_AUTH", false, &[("none", true)])?;
+    let has_keys = vars.get("MCP_API_KEYS_FILE").is_some();
+    if open && has_keys {
         return Err(invalid(
-            "MCP_API_KEYS_FILE",
-            file,
-            "nothing yet: this version does not check API keys, so it does not start as if it did",
+            "MCP_AUTH",
+            "none",
+            "nothing beside MCP_API_KEYS_FILE: the one lets every caller in, the other only those with a key",
         ));
     }
-    let open = vars.choice("MCP_AUTH", false, &[("none", true)])?;
-    if !bind.is_loopback() && !open {
+    if !bind.is_loopback() && !open && !has_keys {
         return Err(invalid(
             "BIND",
             &bind.to_string(),
-            "a loopback address, or any with MCP_AUTH=none, which lets every caller in: put an authenticating proxy or a network policy before it",
+            "a loopback address; any with MCP_API_KEYS_FILE (mcp-server keys new makes a key); or any with MCP_AUTH=none, which lets every caller in: put an authenticating proxy or a network policy before it",
         ));
     }
     Ok(())
@@ -185,7 +242,25 @@ mod tests {
             ("PORT", "70000"),
             ("BIND", "here"),
             ("MCP_AUTH", "off"),
-            ("MCP_API_KEYS_FILE", "/keys"),
+            ("MCP_API_KEYS_FILE", "/no/such/file"),
+            ("MCP_API_KEYS_FILE", "/dev/null"),
+            ("MCP_AUDIT_LOG", "sterr"),
+            ("MCP_AUDIT_LOG", "/no/such/folder/audit.log"),
+            ("MCP_KEY_RATE", "-1"),
+            ("MCP_KEY_BURST", "x"),
+            ("MCP_KEY_CONCURRENCY", "x"),
+            ("MCP_MAX_IN_FLIGHT", "0"),
+            ("MCP_MAX_BODY_BYTES", "4 MiB"),
+            ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "1000"),
+            ("MCP_TOOL_TIMEOUT_MS", "0"),
+            ("MCP_TOOL_TIMEOUT_MS", "1000,x=y"),
+            ("MCP_IDEMPOTENCY_TTL_MS", "0"),
+            ("MCP_IDEMPOTENCY_LEASE_MS", "10"),
+            ("MCP_IDEMPOTENCY_MAX_ENTRIES", "0"),
+            ("MCP_IDEMPOTENCY_MAX_BYTES", "0"),
+            ("MCP_TLS_CERT_FILE", "/c"),
+            ("MCP_TLS_KEY_FILE", "/k"),
+            ("MCP_TLS_CLIENT_CA_FILE", "/ca"),
             ("MCP_ALLOWED_HOSTS", "http://h/"),
             ("MCP_ALLOWED_ORIGINS", "localhost"),
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),

@@ -7,10 +7,14 @@ use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use crate::access::gate::Peer;
+use crate::tls::Tls;
 
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
@@ -25,6 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn accept(
     listener: TcpListener,
     routes: Router,
+    tls: Option<Tls>,
     stop: CancellationToken,
 ) -> std::io::Result<GracefulShutdown> {
     listener.local_addr()?;
@@ -36,8 +41,8 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return Ok(connections),
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -46,16 +51,47 @@ pub(crate) async fn accept(
         };
         // An answer is one write: waiting to fill a packet only delays it. Where this fails, it is merely slower.
         let _ = stream.set_nodelay(true);
-        let routes = routes.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let connection = Connection {
+            http: http.clone(),
+            routes: routes.clone(),
+            peer: Peer(peer),
+            watcher: connections.watcher(),
+        };
+        match tls.clone() {
+            None => tokio::spawn(connection.serve(stream)),
+            Some(tls) => tokio::spawn(async move {
+                match tls.accept(stream).await {
+                    Ok(stream) => connection.serve(stream).await,
+                    Err(error) => tracing::debug!(error, "a TLS handshake failed"),
+                }
+            }),
+        };
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    http: http1::Builder,
+    routes: Router,
+    peer: Peer,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self {
+            http,
+            routes,
+            peer,
+            watcher,
+        } = self;
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
             routes.clone().oneshot(request.map(Body::new))
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }

@@ -12,7 +12,10 @@ mod cli;
 fn main() -> ExitCode {
     // Before any thread exists: this process may be meant as the launcher of a stdio server.
     mcp_sandbox::launcher::run_if_requested();
-    let cli::Cli {} = mcp_runtime::flags::parse();
+    let cli: cli::Cli = mcp_runtime::flags::parse();
+    if let Some(command) = cli.command {
+        return command.run();
+    }
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
