@@ -36,6 +36,19 @@ pub fn python() -> PathBuf {
     in_cache("python/bin/python")
 }
 
+/// `redis-server`: the fetched one, or where none can be fetched the system's.
+pub fn redis_server() -> PathBuf {
+    let fetched = repository().join(".cache/redis/redis-server");
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        let mut places = std::env::split_paths(&path).map(|folder| folder.join("redis-server"));
+        places.find(|place| place.exists())
+    });
+    match on_path {
+        Some(on_path) if !fetched.exists() => on_path,
+        _ => in_cache("redis/redis-server"),
+    }
+}
+
 fn in_cache(path: &str) -> PathBuf {
     let path = repository().join(".cache").join(path);
     assert!(
