@@ -8,7 +8,7 @@ use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars};
 use metrics::gauge;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::{FromRedisValue, RedisError, ScriptInvocation};
 use tokio::time::timeout;
 
 use crate::metric_definitions as metric;
@@ -72,13 +72,20 @@ impl RedisLink {
         }
     }
 
-    /// Runs a script.
+    /// Runs a script, twice if the connection turns out to be broken: that shows only when it is used. So a script must
+    /// be one that may run twice.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisAway> {
         let mut connection = self.connection.clone().ok_or(RedisAway)?;
-        let answer = timeout(PATIENCE, script.invoke_async(&mut connection)).await;
+        let twice = async {
+            match script.invoke_async(&mut connection).await {
+                Err(error) if is_broken(&error) => script.invoke_async(&mut connection).await,
+                answer => answer,
+            }
+        };
+        let answer = timeout(PATIENCE, twice).await;
         let failure = match answer {
             Ok(Ok(value)) => {
                 self.tell(false, "");
@@ -108,4 +115,8 @@ impl RedisLink {
             tracing::info!("Redis answers again");
         }
     }
+}
+
+fn is_broken(error: &RedisError) -> bool {
+    !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error())
 }

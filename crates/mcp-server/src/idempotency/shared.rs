@@ -2,7 +2,7 @@
 //!
 //! Its value is `L`, the fingerprint and the holder's token while the call runs, and `R`, the fingerprint and the result
 //! afterwards. Both end by themselves: a lease soon after its holder has died, a result after its time to live. Each step
-//! is one script, so it happens whole or not at all.
+//! is one script, so it happens whole or not at all; and each may be sent again when its answer was lost.
 
 use std::time::Duration;
 
@@ -40,7 +40,9 @@ const RENEW: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 const STORE: &str = "
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local there = redis.call('GET', KEYS[1])
+if there == ARGV[2] then return 1 end
+if there ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
 const RELEASE: &str = "
@@ -198,11 +200,8 @@ impl Lease {
                     return;
                 }
                 Ok(false) => {
-                    // The answer to the first try may have been lost after it took effect.
                     self.is_over = true;
-                    if attempt == 1 {
-                        tracing::warn!("a result came after its lease had ended and is not stored");
-                    }
+                    tracing::warn!("a result came after its lease had ended and is not stored");
                     return;
                 }
                 Err(RedisAway) if attempt < STORE_TRIES => sleep(STORE_PAUSE).await,
