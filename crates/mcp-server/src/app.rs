@@ -44,6 +44,7 @@ pub struct App {
     calls: Arc<Calls>,
     tls: Option<Tls>,
     access: AccessConfig,
+    connections_max: usize,
 }
 
 impl App {
@@ -78,6 +79,7 @@ impl App {
             calls,
             tls: config.tls.clone(),
             access: config.access.clone(),
+            connections_max: config.connections_max,
         }
     }
 }
@@ -107,7 +109,8 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     }
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
-    let connections = connections::accept(listener, app.routes, app.tls, stop).await?;
+    let connections =
+        connections::accept(listener, app.routes, app.tls, app.connections_max, stop).await?;
     stopping.fails("the server is stopping");
     let mut finished = std::pin::pin!(connections.shutdown());
     if tokio::time::timeout(app.drain, &mut finished)

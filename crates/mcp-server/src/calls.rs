@@ -186,6 +186,13 @@ impl Calls {
         outcome
     }
 
+    /// Writes down a call that is none.
+    pub(crate) fn refused(&self, parts: Option<&Parts>, tool: &str, why: &'static str) {
+        let caller = self.caller(parts);
+        let audit = self.access.audit();
+        audit.refused(caller.as_deref(), peer(parts), Some(tool), why);
+    }
+
     /// Who calls: whom the gate let in. Without a gate there is no caller where keys are asked for.
     fn caller(&self, parts: Option<&Parts>) -> Option<Arc<ApiKey>> {
         let admitted = parts.and_then(|parts| parts.extensions.get::<Caller>());

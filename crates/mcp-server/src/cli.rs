@@ -74,6 +74,7 @@ All settings are environment variables (default):
                            calls a second, at once after a pause, and under way, of a key whose line says no other
                            (0, no limit)
   MCP_MAX_IN_FLIGHT        requests under way; more are answered 503 with Retry-After (1024)
+  MCP_MAX_CONNECTIONS      open connections; more are closed, with 503 (16384)
   MCP_MAX_BODY_BYTES       largest body of a request (4194304)
   MCP_MAX_BODY_BYTES_IN_FLIGHT  all bodies under way; more are answered 503 with Retry-After (67108864)
   MCP_TOOL_TIMEOUT_MS      longest call: for all tools, and tool=MS for single ones, comma-separated (300000)

@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
     pub body_max: usize,
+    /// `MCP_MAX_CONNECTIONS` (16384): open connections, streams among them.
+    pub connections_max: usize,
     /// Keys, limits and the audit log.
     pub(crate) access: AccessConfig,
     /// `MCP_TOOL_TIMEOUT_MS` (300000).
@@ -66,6 +68,7 @@ const KNOWN: &[&str] = &[
     "MCP_LAUNCH_POLICY",
     "MCP_MAX_BODY_BYTES",
     "MCP_MAX_BODY_BYTES_IN_FLIGHT",
+    "MCP_MAX_CONNECTIONS",
     "MCP_MAX_IN_FLIGHT",
     "MCP_TLS_CERT_FILE",
     "MCP_TLS_CLIENT_CA_FILE",
@@ -132,6 +135,7 @@ impl ServerConfig {
             policy: policy(vars)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
+            connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
             access: AccessConfig::from_vars(vars, body_max)?,
             timeouts: Timeouts::from_vars(vars)?,
             idempotency: IdempotencyConfig {
@@ -148,6 +152,16 @@ impl ServerConfig {
             redis: RedisConfig::from_vars(vars)?,
             tls: Tls::from_vars(vars)?,
         })
+    }
+}
+
+impl ServerConfig {
+    /// Who is let in, in a few words for the log.
+    pub fn callers(&self) -> String {
+        match &self.access.keys {
+            Some(file) => format!("those with one of {} keys", file.keys.len()),
+            None => "everyone".into(),
+        }
     }
 }
 
@@ -244,12 +258,13 @@ mod tests {
             ("MCP_AUTH", "off"),
             ("MCP_API_KEYS_FILE", "/no/such/file"),
             ("MCP_API_KEYS_FILE", "/dev/null"),
-            ("MCP_AUDIT_LOG", "sterr"),
+            ("MCP_AUDIT_LOG", "syslog"),
             ("MCP_AUDIT_LOG", "/no/such/folder/audit.log"),
             ("MCP_KEY_RATE", "-1"),
             ("MCP_KEY_BURST", "x"),
             ("MCP_KEY_CONCURRENCY", "x"),
             ("MCP_MAX_IN_FLIGHT", "0"),
+            ("MCP_MAX_CONNECTIONS", "0"),
             ("MCP_MAX_BODY_BYTES", "4 MiB"),
             ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "1000"),
             ("MCP_TOOL_TIMEOUT_MS", "0"),

@@ -8,12 +8,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use metrics::counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::access::gate::Peer;
+use crate::metric_definitions as metric;
 use crate::tls::Tls;
 
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
@@ -21,6 +23,9 @@ use crate::tls::Tls;
 const HEADERS: Duration = Duration::from_secs(75);
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection over the bound is told before it is closed.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Serves `routes` until `stop`, then closes the listener. What is returned waits for the requests under way.
 ///
@@ -30,6 +35,7 @@ pub(crate) async fn accept(
     listener: TcpListener,
     routes: Router,
     tls: Option<Tls>,
+    connections_max: usize,
     stop: CancellationToken,
 ) -> std::io::Result<GracefulShutdown> {
     listener.local_addr()?;
@@ -49,6 +55,14 @@ pub(crate) async fn accept(
                 continue;
             }
         };
+        if connections.count() >= connections_max {
+            counter!(metric::REFUSED, "reason" => "too-many-connections").increment(1);
+            if tls.is_none() {
+                // A new socket takes this much at once; who doesn't get it sees a closed connection.
+                let _ = stream.try_write(FULL);
+            }
+            continue;
+        }
         // An answer is one write: waiting to fill a packet only delays it. Where this fails, it is merely slower.
         let _ = stream.set_nodelay(true);
         let connection = Connection {

@@ -78,6 +78,8 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = self.tools.get(&request.name) else {
+            let parts = context.extensions.get::<Parts>();
+            self.calls.refused(parts, &request.name, "unknown-tool");
             let name = mcp_core::text::bounded(&request.name, 100);
             return Err(ErrorData::invalid_params(
                 format!("there is no tool {name:?}"),

@@ -55,8 +55,15 @@ async fn every_call_has_a_line_however_it_ends() {
     replica
         .call(Some("k"), json!({"fail": "tool-failed"}))
         .await;
-    let all = lines(&file, 6).await;
-    let outcomes: Vec<_> = all[2..]
+    let request = replica.request(None, json!({}));
+    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"no\nsuch"}}"#;
+    crate::server::answer(request.body(unknown)).await;
+    let all = lines(&file, 7).await;
+    assert_eq!(
+        (&all[6]["tool"], &all[6]["outcome"]),
+        (&json!("no such"), &json!("unknown-tool"))
+    );
+    let outcomes: Vec<_> = all[2..6]
         .iter()
         .map(|line| line["outcome"].as_str().unwrap())
         .collect();

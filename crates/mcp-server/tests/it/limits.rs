@@ -2,6 +2,8 @@
 
 use mcp_testkit::eventually;
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use crate::replica::{Counter, Replica, runs_of};
 use crate::server::{Answer, PATIENCE, Server, answer, error_of};
@@ -95,6 +97,38 @@ async fn bodies_are_bounded_one_by_one_and_together() {
     tool.open_for(100);
     runs_of(&first.await.unwrap());
     runs_of(&replica.call(None, padded(3_500)).await);
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    let tool = Counter::open();
+    let replica = Replica::start(&tool, &[("MCP_MAX_CONNECTIONS", "2")]).await;
+    let address = replica.url.split('/').nth(2).unwrap();
+    let open = [
+        TcpStream::connect(address).await.unwrap(),
+        TcpStream::connect(address).await.unwrap(),
+    ];
+    let told = eventually(PATIENCE, async || {
+        let mut stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut told = String::new();
+        let read = stream.read_to_string(&mut told).await;
+        read.map(|_| told).map_err(|error| error.to_string())
+    })
+    .await;
+    assert!(
+        told.starts_with("HTTP/1.1 503 ") && told.contains("Retry-After"),
+        "{told}"
+    );
+    drop(open);
+    eventually(PATIENCE, async || {
+        match replica.request(None, json!({})).send().await {
+            Ok(answer) if answer.status() == 200 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
