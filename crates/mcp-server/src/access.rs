@@ -1,6 +1,6 @@
 //! Who may call, how much at once, and what is written down about it.
 //!
-//! A request passes [`gate::gate`] first: overload, then the key, then the key's own limits, all of it before the body is
+//! A request passes its gate first: overload, then the key, then the key's own limits, all of it before the body is
 //! read and without a lock. What the caller may do with which tool is asked when the tool's name is known.
 
 pub(crate) mod audit;

@@ -59,7 +59,7 @@ impl App {
         let (live, ready) = (Conditions::default(), Conditions::default());
         let cancel = CancellationToken::new();
         let access = Access::new(&config.access);
-        let redis = config.redis.as_ref().map(RedisLink::new);
+        let redis = config.redis_url.as_ref().map(RedisLink::new);
         let calls = Arc::new(Calls {
             access: access.clone(),
             idempotency: Idempotency::new(config.idempotency, redis),

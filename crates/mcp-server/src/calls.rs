@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::access::audit::{self, CANCELLED};
-use crate::access::gate::{Caller, Peer};
+use crate::access::gate::{Peer, Principal};
 use crate::access::{Access, ApiKey, Scope};
 use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once, key_of};
 use crate::metric_definitions as metric;
@@ -195,9 +195,9 @@ impl Calls {
 
     /// Who calls: whom the gate let in. Without a gate there is no caller where keys are asked for.
     fn caller(&self, parts: Option<&Parts>) -> Option<Arc<ApiKey>> {
-        let admitted = parts.and_then(|parts| parts.extensions.get::<Caller>());
+        let admitted = parts.and_then(|parts| parts.extensions.get::<Principal>());
         match admitted {
-            Some(Caller(caller)) => Some(caller.clone()),
+            Some(Principal(caller)) => Some(caller.clone()),
             None if self.access.is_open() => Some(self.access.anonymous().clone()),
             None => None,
         }

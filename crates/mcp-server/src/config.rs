@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy};
 
 use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
 use crate::idempotency::IdempotencyConfig;
-use crate::redis_link::RedisConfig;
 use crate::tls::Tls;
 
 /// Everything the server can be told.
@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
     pub policy: LaunchPolicy,
+    /// `REDIS_URL`: what replicas share; without it each is alone.
+    pub redis_url: Option<Secret>,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
     /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
@@ -38,8 +40,6 @@ pub struct ServerConfig {
     pub(crate) timeouts: Timeouts,
     /// How long results are kept for repeated calls, and how many.
     pub(crate) idempotency: IdempotencyConfig,
-    /// `REDIS_URL`.
-    pub(crate) redis: Option<RedisConfig>,
     /// `MCP_TLS_CERT_FILE` and its like.
     pub(crate) tls: Option<Tls>,
 }
@@ -133,6 +133,7 @@ impl ServerConfig {
             allowed_hosts,
             allowed_origins,
             policy: policy(vars)?,
+            redis_url: redis_url(vars)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
@@ -149,7 +150,6 @@ impl ServerConfig {
                     1 << 40,
                 )?,
             },
-            redis: RedisConfig::from_vars(vars)?,
             tls: Tls::from_vars(vars)?,
         })
     }
@@ -184,6 +184,18 @@ fn authentication(vars: &Vars, bind: IpAddr) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+fn redis_url(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
+    let url = vars.secret("REDIS_URL")?;
+    if let Some(url) = &url
+        && redis::Client::open(url.expose()).is_err()
+    {
+        // The value may hold a password.
+        let allowed = "redis://[user:password@]host:port/[database], or rediss:// for TLS";
+        return Err(invalid("REDIS_URL", "(not shown)", allowed));
+    }
+    Ok(url)
 }
 
 fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
@@ -281,6 +293,7 @@ mod tests {
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
             ("MCP_DRAIN_MS", "soon"),
+            ("REDIS_URL", "http://h"),
         ] {
             let error = refusal(&[(name, value)]);
             assert!(

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcp_core::Secret;
-use mcp_runtime::vars::{ConfigError, Vars};
 use metrics::gauge;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{FromRedisValue, RedisError, ScriptInvocation};
@@ -18,30 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Pauses between two tries to connect.
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 const RECONNECT_LAST: Duration = Duration::from_millis(500);
-
-/// `REDIS_URL` or `REDIS_URL_FILE`, checked.
-#[derive(Clone, Debug)]
-pub(crate) struct RedisConfig(Secret);
-
-impl RedisConfig {
-    /// Reads the variable; None where there is no Redis.
-    ///
-    /// # Errors
-    /// When it is no URL of Redis. It is not shown, for it may hold a password.
-    pub(crate) fn from_vars(vars: &Vars) -> Result<Option<Self>, ConfigError> {
-        const NAME: &str = "REDIS_URL";
-        let Some(url) = vars.secret(NAME)? else {
-            return Ok(None);
-        };
-        redis::Client::open(url.expose()).map_err(|_| ConfigError::InvalidSecret {
-            name: NAME.into(),
-            allowed:
-                "allowed is redis://[user:password@]host[:port][/database], or rediss:// for TLS"
-                    .into(),
-        })?;
-        Ok(Some(Self(url)))
-    }
-}
 
 /// Redis did not answer, or with an error; the log says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +31,14 @@ pub(crate) struct RedisLink {
 
 impl RedisLink {
     /// The link; nothing is sent yet. To be called inside a tokio runtime.
-    pub(crate) fn new(config: &RedisConfig) -> Self {
+    pub(crate) fn new(url: &Secret) -> Self {
         let settings = ConnectionManagerConfig::new()
             .set_min_delay(RECONNECT_FIRST)
             .set_max_delay(RECONNECT_LAST)
             .set_number_of_retries(1)
             .set_response_timeout(Some(PATIENCE))
             .set_connection_timeout(Some(PATIENCE));
-        let connection = redis::Client::open(config.0.expose())
+        let connection = redis::Client::open(url.expose())
             .and_then(|client| ConnectionManager::new_lazy_with_config(client, settings))
             .inspect_err(|error| tracing::error!(kind = ?error.kind(), "no link to Redis"));
         Self {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::access::gate::{Caller, Peer, Refusal};
+use crate::access::gate::{Peer, Principal, Refusal};
 use crate::config::ServerConfig;
 use crate::handler::Handler;
 use body::BadBody;
@@ -140,7 +140,7 @@ async fn answer(service: Service, request: Request) -> Response {
             );
         }
     };
-    if let Some(Caller(caller)) = parts.extensions.get::<Caller>()
+    if let Some(Principal(caller)) = parts.extensions.get::<Principal>()
         && caller.is_limited()
         && let Some(tool) = called_tool(&body)
         && let Err(scope) = caller.may_call(&tool)
@@ -162,7 +162,7 @@ async fn answer(service: Service, request: Request) -> Response {
 
 impl Service {
     fn refuse(&self, refusal: Refusal, parts: &Parts, id: &Value, tool: Option<&str>) -> Response {
-        let caller = parts.extensions.get().map(|Caller(caller)| &**caller);
+        let caller = parts.extensions.get().map(|Principal(caller)| &**caller);
         let peer = parts.extensions.get().map(|Peer(peer)| *peer);
         self.access.refuse(refusal, caller, peer, tool);
         refusal.response(id)

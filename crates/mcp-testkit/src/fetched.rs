@@ -36,17 +36,12 @@ pub fn python() -> PathBuf {
     in_cache("python/bin/python")
 }
 
-/// `redis-server`: the fetched one, or where none can be fetched the system's.
+/// A Redis server's program: the fetched one, or the system's where there is none to fetch.
 pub fn redis_server() -> PathBuf {
-    let fetched = repository().join(".cache/redis/redis-server");
-    let on_path = std::env::var_os("PATH").and_then(|path| {
-        let mut places = std::env::split_paths(&path).map(|folder| folder.join("redis-server"));
-        places.find(|place| place.exists())
-    });
-    match on_path {
-        Some(on_path) if !fetched.exists() => on_path,
-        _ => in_cache("redis/redis-server"),
+    if cfg!(target_arch = "x86_64") {
+        return in_cache("redis/redis-server");
     }
+    PathBuf::from("redis-server")
 }
 
 fn in_cache(path: &str) -> PathBuf {

@@ -29,7 +29,7 @@ const SHORTLY: Duration = Duration::from_secs(1);
 
 /// Who calls: an extension of every request that passed.
 #[derive(Clone)]
-pub(crate) struct Caller(pub(crate) Arc<ApiKey>);
+pub(crate) struct Principal(pub(crate) Arc<ApiKey>);
 
 /// Where the connection comes from: an extension of every request.
 #[derive(Clone, Copy)]
@@ -170,7 +170,7 @@ pub(crate) async fn gate(
             return refusal.response(&Value::Null);
         }
     };
-    request.extensions_mut().insert(Caller(caller));
+    request.extensions_mut().insert(Principal(caller));
     let response = next.run(request).await;
     match ticket {
         // An answer that streams is a call that is still under way.

@@ -164,9 +164,9 @@ async fn while_redis_is_away_no_call_with_a_key_begins_and_others_go_on() {
     assert_eq!(one.count("known").await, 1);
     for frozen in [true, false] {
         if frozen {
-            redis.process().freeze();
+            redis.freeze();
         } else {
-            redis.process().kill9();
+            redis.kill();
         }
         let runs = tool.runs();
         assert_eq!(code_of(&two.call(Some("new"), json!({})).await), -32603);
@@ -176,7 +176,7 @@ async fn while_redis_is_away_no_call_with_a_key_begins_and_others_go_on() {
         let without = two.call(None, json!({})).await;
         assert_eq!(runs_of(&without), runs as u64 + 1);
         if frozen {
-            redis.process().resume();
+            redis.resume();
         } else {
             redis.restart().await;
         }
