@@ -14,6 +14,7 @@ mod memory;
 mod shared;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
@@ -139,7 +140,7 @@ impl Idempotency {
             SharedClaim::Lease(lease) => Ok(Turn::Run(lead, Some(lease))),
             SharedClaim::OtherCall => Err(NotOnce::OtherCall),
             SharedClaim::Stored(bytes) => {
-                let bytes: std::sync::Arc<[u8]> = bytes.into();
+                let bytes: Arc<[u8]> = bytes.into();
                 lead.store(bytes.clone());
                 Ok(Turn::Stored(bytes))
             }
@@ -148,7 +149,7 @@ impl Idempotency {
 }
 
 enum Turn<'a> {
-    Stored(std::sync::Arc<[u8]>),
+    Stored(Arc<[u8]>),
     Run(Lead<'a>, Option<Lease>),
 }
 
@@ -168,10 +169,12 @@ async fn store_if_ok<T: Serialize, E>(
     };
     match serde_json::to_vec(value) {
         Ok(bytes) if bytes.len() <= RESULT_MAX => {
+            let bytes: Arc<[u8]> = bytes.into();
+            lead.store(bytes.clone());
             if let Some(lease) = lease {
-                lease.store(&bytes).await;
+                // A task of its own: what has run is stored, also when the caller goes away just now.
+                let _ = tokio::spawn(async move { lease.store(&bytes).await }).await;
             }
-            lead.store(bytes.into());
         }
         _ => {
             tracing::warn!(

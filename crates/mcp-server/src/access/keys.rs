@@ -88,7 +88,10 @@ impl ApiKey {
 
 /// SHA-256 of `key`.
 pub(crate) fn digest(key: &[u8]) -> Digest {
-    openssl::sha::sha256(key)
+    // The one-shot function of OpenSSL 3 looks the algorithm up each time, which takes longer than the hash.
+    let mut hash = openssl::sha::Sha256::new();
+    hash.update(key);
+    hash.finish()
 }
 
 /// The keys of a file.
