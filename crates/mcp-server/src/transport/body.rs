@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use futures::StreamExt as _;
 use tokio::time::timeout;
 
@@ -11,6 +11,9 @@ use crate::access::load::Room;
 
 /// How long a request's body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a body that is too large is read and thrown away: who still sends sees a broken connection, not the answer.
+const DISCARD_MAX: usize = 16 * 1024 * 1024;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +55,15 @@ pub(super) async fn read(
 async fn collect(body: Body, max: usize, room: &mut Room) -> Result<Bytes, BadBody> {
     let announced = body.size_hint().lower();
     let announced = usize::try_from(announced).map_err(|_| BadBody::TooLarge)?;
+    let mut chunks = body.into_data_stream();
     if announced > max {
+        discard(chunks).await;
         return Err(BadBody::TooLarge);
     }
     let mut reserved = announced;
     if !room.grow(reserved) {
         return Err(BadBody::NoRoom);
     }
-    let mut chunks = body.into_data_stream();
     let mut whole = Vec::new();
     let mut only: Option<Bytes> = None;
     while let Some(chunk) = chunks.next().await {
@@ -67,6 +71,7 @@ async fn collect(body: Body, max: usize, room: &mut Room) -> Result<Bytes, BadBo
         let before = only.as_ref().map_or(whole.len(), Bytes::len);
         let size = before + chunk.len();
         if size > max {
+            discard(chunks).await;
             return Err(BadBody::TooLarge);
         }
         if size > reserved {
@@ -87,6 +92,16 @@ async fn collect(body: Body, max: usize, room: &mut Room) -> Result<Bytes, BadBo
         whole.extend_from_slice(&chunk);
     }
     Ok(only.unwrap_or_else(|| whole.into()))
+}
+
+async fn discard(mut chunks: BodyDataStream) {
+    let mut left = DISCARD_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let Some(rest) = left.checked_sub(chunk.len()) else {
+            return;
+        };
+        left = rest;
+    }
 }
 
 #[cfg(test)]
