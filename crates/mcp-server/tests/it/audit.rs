@@ -3,7 +3,7 @@
 use mcp_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::replica::{Counter, Replica};
+use crate::counter::{Counter, Replica};
 use crate::server::{PATIENCE, Server, call};
 
 /// The lines of a file, once there are so many.

@@ -3,7 +3,7 @@
 use mcp_testkit::{Redis, eventually, fetched};
 use serde_json::{Value, json};
 
-use crate::replica::{Counter, Replica, code_of, runs_of};
+use crate::counter::{Counter, Replica, code_of, runs_of};
 use crate::server::{PATIENCE, Server, answer};
 
 /// Two replicas of the tool, on that Redis.

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::replica::{Counter, Replica, runs_of};
+use crate::counter::{Counter, Replica, runs_of};
 use crate::server::{Answer, PATIENCE, Server, answer, error_of};
 
 /// A call that is refused for now.

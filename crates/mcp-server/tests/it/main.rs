@@ -3,6 +3,7 @@
 mod audit;
 mod callers;
 mod conformance;
+mod counter;
 mod drain;
 mod eras;
 mod idempotency;
@@ -11,7 +12,6 @@ mod keys;
 mod limits;
 mod malformed;
 mod panics;
-mod replica;
 mod server;
 mod start;
 mod tls;
