@@ -16,10 +16,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::access::Access;
+use crate::access::gate::gate;
+use crate::access::settings::AccessConfig;
+use crate::calls::Calls;
 use crate::config::ServerConfig;
 use crate::connections;
 use crate::handler::Handler;
+use crate::idempotency::Idempotency;
 use crate::metric_definitions as metric;
+use crate::redis_link::RedisLink;
+use crate::tls::Tls;
 use crate::tools::Tools;
 use crate::tools::server_initialize::ServerInitialize;
 use crate::transport;
@@ -34,6 +41,10 @@ pub struct App {
     ready: Conditions,
     cancel: CancellationToken,
     drain: Duration,
+    calls: Arc<Calls>,
+    tls: Option<Tls>,
+    access: AccessConfig,
+    connections_max: usize,
 }
 
 impl App {
@@ -47,7 +58,16 @@ impl App {
         metric::describe();
         let (live, ready) = (Conditions::default(), Conditions::default());
         let cancel = CancellationToken::new();
-        let routes = transport::router(Handler::new(tools.clone()), config, cancel.clone())
+        let access = Access::new(&config.access);
+        let redis = config.redis_url.as_ref().map(RedisLink::new);
+        let calls = Arc::new(Calls {
+            access: access.clone(),
+            idempotency: Idempotency::new(config.idempotency, redis),
+            timeouts: config.timeouts.clone(),
+        });
+        let handler = Handler::new(tools.clone(), calls.clone());
+        let routes = transport::router(handler, config, access.clone(), cancel.clone())
+            .layer(middleware::from_fn_with_state(access, gate))
             .layer(middleware::from_fn(observe))
             .merge(admin::router(live, ready.clone(), metrics));
         Self {
@@ -56,6 +76,10 @@ impl App {
             ready,
             cancel,
             drain: config.drain,
+            calls,
+            tls: config.tls.clone(),
+            access: config.access.clone(),
+            connections_max: config.connections_max,
         }
     }
 }
@@ -70,11 +94,23 @@ pub fn tools(config: &ServerConfig) -> Tools {
 /// those that have not.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the configuration does not fit the tools, or the listener fails.
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    app.calls.timeouts.check(&app.tools)?;
+    let access = app.calls.access.clone();
+    let ended = stop.child_token();
+    let _followers = ended.clone().drop_guard();
+    let follower = access.clone();
+    let config = app.access;
+    let until = ended.clone();
+    tokio::spawn(async move { follower.follow(config, until).await });
+    if let Some(tls) = app.tls.clone() {
+        tokio::spawn(tls.follow(ended));
+    }
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
-    let connections = connections::accept(listener, app.routes, stop).await?;
+    let connections =
+        connections::accept(listener, app.routes, app.tls, app.connections_max, stop).await?;
     stopping.fails("the server is stopping");
     let mut finished = std::pin::pin!(connections.shutdown());
     if tokio::time::timeout(app.drain, &mut finished)
@@ -91,6 +127,12 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
         .is_err()
     {
         tracing::warn!("tools have not come to their end");
+    }
+    if tokio::time::timeout(CLOSE, access.audit().flush())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last audit lines are not written");
     }
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! The MCP methods over the tools. One handler serves every request; it holds no state of a caller.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::FutureExt as _;
+use axum::http::request::Parts;
 use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
-use metrics::{counter, histogram};
+use metrics::counter;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
     CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
@@ -19,10 +17,11 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
-use tokio::time::Instant;
 
+use crate::calls::{CallError, Calls};
+use crate::idempotency::NotOnce;
 use crate::metric_definitions as metric;
-use crate::tools::{AnyTool, ToolContext, Tools};
+use crate::tools::Tools;
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
@@ -30,20 +29,20 @@ const TOOLS_TTL_MS: u64 = 60_000;
 const METHODS: [&str; 3] = ["server/discover", "tools/call", "tools/list"];
 /// Those that 2026-07-28 no longer has.
 const LEGACY_METHODS: [&str; 2] = ["initialize", "ping"];
-/// The last bound on a call; tools have their own, tighter ones.
-const CALL_MAX: Duration = Duration::from_secs(300);
 
 /// The server as rmcp sees it; cheap to clone.
 #[derive(Clone)]
 pub struct Handler {
     tools: Arc<Tools>,
+    calls: Arc<Calls>,
 }
 
 impl Handler {
     /// A handler over those tools.
-    pub fn new(tools: Tools) -> Self {
+    pub(crate) fn new(tools: Tools, calls: Arc<Calls>) -> Self {
         Self {
             tools: Arc::new(tools),
+            calls,
         }
     }
 }
@@ -79,23 +78,18 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = self.tools.get(&request.name) else {
+            let parts = context.extensions.get::<Parts>();
+            self.calls.refused(parts, &request.name, "unknown-tool");
             let name = mcp_core::text::bounded(&request.name, 100);
             return Err(ErrorData::invalid_params(
                 format!("there is no tool {name:?}"),
                 None,
             ));
         };
-        let key = context
-            .meta
-            .0
-            .get(idempotency::META_KEY)
-            .and_then(Value::as_str);
-        let tool_context = ToolContext {
-            idempotency_key: key.map(str::to_owned),
-        };
         let arguments = request.arguments.unwrap_or_default();
-        let began = Instant::now();
-        let call = guarded(tool.as_ref(), arguments, tool_context);
+        let parts = context.extensions.get::<Parts>();
+        let key = context.meta.0.get(idempotency::META_KEY);
+        let call = self.calls.run(tool.as_ref(), arguments, parts, key);
         let outcome = tokio::select! {
             outcome = call => outcome,
             // The caller went away. Dropping the call ends what it started.
@@ -103,21 +97,25 @@ impl ServerHandler for Handler {
                 return Err(ErrorData::internal_error("the call was cancelled", None));
             }
         };
-        let error = outcome
-            .as_ref()
-            .err()
-            .map_or("", |failure| failure.code.as_str());
-        histogram!(metric::TOOL_DURATION, "tool" => tool.name(), "error_type" => error)
-            .record(began.elapsed());
         match outcome {
             Ok(output) => Ok(success(output).into()),
-            Err(failure) if failure.code == ErrorCode::Internal => {
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::Internal => {
                 Err(ErrorData::internal_error(failure.message, None))
             }
-            Err(failure) => {
+            Err(CallError::Tool(failure)) => {
                 counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => failure.code.as_str()).increment(1);
                 tracing::warn!(tool = tool.name(), code = %failure.code, "tool failed: {}", failure.message);
                 Ok(error_result(&failure).into())
+            }
+            Err(error @ CallError::Forbidden(_)) => {
+                Err(ErrorData::invalid_request(error.to_string(), None))
+            }
+            Err(error @ (CallError::BadKey(_) | CallError::NotOnce(NotOnce::OtherCall))) => {
+                Err(ErrorData::invalid_params(error.to_string(), None))
+            }
+            // -32603 is what callers try again.
+            Err(error @ CallError::NotOnce(_)) => {
+                Err(ErrorData::internal_error(error.to_string(), None))
             }
         }
     }
@@ -174,35 +172,6 @@ impl ServerHandler for Handler {
             let what = format!("there is no method {method:?}");
             ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, what, None)
         })
-    }
-}
-
-/// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.
-async fn guarded(
-    tool: &dyn AnyTool,
-    arguments: serde_json::Map<String, Value>,
-    context: ToolContext,
-) -> Result<Value, Failure> {
-    let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
-    match tokio::time::timeout(CALL_MAX, call).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => {
-            // The panic hook has logged where and why; the caller learns only that it was not its fault.
-            counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => ErrorCode::Internal.as_str()).increment(1);
-            let id = uuid::Uuid::new_v4();
-            tracing::error!(tool = tool.name(), %id, "the tool panicked");
-            Err(Failure::new(
-                ErrorCode::Internal,
-                format!("the tool failed inside; the server's log has it under {id}"),
-            ))
-        }
-        Err(_) => {
-            let seconds = CALL_MAX.as_secs();
-            Err(Failure::new(
-                ErrorCode::CallTimeout,
-                format!("the tool did not end within {seconds} s"),
-            ))
-        }
     }
 }
 

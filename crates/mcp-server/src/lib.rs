@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod app;
+mod calls;
 pub mod config;
 mod connections;
 pub mod handler;
+mod idempotency;
 pub mod metric_definitions;
+mod redis_link;
+mod tls;
 pub mod tools;
 pub mod transport;
 

@@ -74,6 +74,11 @@ impl Tools {
         futures::future::join_all(self.0.values().map(|tool| tool.close())).await;
     }
 
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.keys().copied()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn AnyTool>> {
         self.0.get(name)
     }

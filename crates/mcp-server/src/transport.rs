@@ -4,42 +4,53 @@
 //! malformed one is answered with a JSON-RPC error (JSON-RPC 2.0 §5.1) instead of plain text; after it, what is still
 //! plain text becomes a JSON-RPC error too. `Accept` need not be right: one request has one JSON answer.
 
+mod body;
+mod called_tool;
 mod message;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
+use crate::access::gate::{Peer, Principal, Refusal};
 use crate::config::ServerConfig;
 use crate::handler::Handler;
+use body::BadBody;
+use called_tool::called_tool;
 
-/// Largest request body, in bytes.
-pub const BODY_MAX: usize = 4 * 1024 * 1024;
-/// How long a request's body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest body of an answer that is no JSON and is turned into an error, in bytes.
 const TEXT_MAX: usize = 4 * 1024;
 
-type Service = StreamableHttpService<Handler, NeverSessionManager>;
+#[derive(Clone)]
+struct Service {
+    rmcp: StreamableHttpService<Handler, NeverSessionManager>,
+    access: Access,
+    body_max: usize,
+}
 
 /// The two routes. `cancel` ends calls that are still under way after the drain.
-pub fn router(handler: Handler, config: &ServerConfig, cancel: CancellationToken) -> Router {
+pub(crate) fn router(
+    handler: Handler,
+    config: &ServerConfig,
+    access: Access,
+    cancel: CancellationToken,
+) -> Router {
     let any = |list: &[String]| list.iter().any(|entry| entry == "*");
     let mut settings = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_max_request_body_bytes(BODY_MAX)
+        .with_max_request_body_bytes(config.body_max)
         .with_cancellation_token(cancel)
         .with_allowed_hosts(config.allowed_hosts.clone())
         .with_allowed_origins(config.allowed_origins.clone())
@@ -50,11 +61,16 @@ pub fn router(handler: Handler, config: &ServerConfig, cancel: CancellationToken
     if any(&config.allowed_origins) {
         settings = settings.disable_allowed_origins();
     }
-    let service = StreamableHttpService::new(
+    let rmcp = StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
         settings,
     );
+    let service = Service {
+        rmcp,
+        access,
+        body_max: config.body_max,
+    };
     Router::new()
         .route("/mcp", post(mcp))
         .route("/message", post(message))
@@ -98,26 +114,20 @@ async fn answer(service: Service, request: Request) -> Response {
             what,
         );
     }
-    let Ok(body) = timeout(BODY_PATIENCE, axum::body::to_bytes(body, BODY_MAX)).await else {
-        let what = format!(
-            "the body did not arrive within {} s",
-            BODY_PATIENCE.as_secs()
-        );
-        return error(
-            StatusCode::REQUEST_TIMEOUT,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            &what,
-        );
-    };
-    let Ok(body) = body else {
-        let what = format!("the body is larger than {BODY_MAX} bytes, or did not arrive whole");
-        return error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            &what,
-        );
+    let (body, _room) = match body::read(body, service.body_max, &service.access).await {
+        Ok(read) => read,
+        Err(BadBody::NoRoom) => {
+            return service.refuse(Refusal::Overloaded, &parts, &Value::Null, None);
+        }
+        Err(bad) => {
+            let status = match bad {
+                BadBody::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                BadBody::TooSlow => StatusCode::REQUEST_TIMEOUT,
+                BadBody::Broken | BadBody::NoRoom => StatusCode::BAD_REQUEST,
+            };
+            let what = bad.sentence(service.body_max);
+            return error(status, &Value::Null, message::INVALID_REQUEST, &what);
+        }
     };
     let id = match message::check(&body) {
         Ok(id) => id,
@@ -130,6 +140,13 @@ async fn answer(service: Service, request: Request) -> Response {
             );
         }
     };
+    if let Some(Principal(caller)) = parts.extensions.get::<Principal>()
+        && caller.is_limited()
+        && let Some(tool) = called_tool(&body)
+        && let Err(scope) = caller.may_call(&tool)
+    {
+        return service.refuse(Refusal::Forbidden(scope), &parts, &id, Some(&tool));
+    }
     let both = HeaderValue::from_static("application/json, text/event-stream");
     parts.headers.insert(header::ACCEPT, both);
     parts.headers.insert(
@@ -137,9 +154,19 @@ async fn answer(service: Service, request: Request) -> Response {
         HeaderValue::from_static("application/json"),
     );
     let response = service
+        .rmcp
         .handle(axum::http::Request::from_parts(parts, Body::from(body)))
         .await;
     explained(response.map(Body::new), &id).await
+}
+
+impl Service {
+    fn refuse(&self, refusal: Refusal, parts: &Parts, id: &Value, tool: Option<&str>) -> Response {
+        let caller = parts.extensions.get().map(|Principal(caller)| &**caller);
+        let peer = parts.extensions.get().map(|Peer(peer)| *peer);
+        self.access.refuse(refusal, caller, peer, tool);
+        refusal.response(id)
+    }
 }
 
 /// The response, with a plain-text error turned into a JSON-RPC one.
@@ -177,7 +204,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn error(status: StatusCode, id: &Value, code: i64, what: &str) -> Response {
+/// A JSON-RPC error as an HTTP response.
+pub(crate) fn error(status: StatusCode, id: &Value, code: i64, what: &str) -> Response {
     let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": what}});
     let json = [(header::CONTENT_TYPE, "application/json")];
     (status, json, Bytes::from(body.to_string())).into_response()

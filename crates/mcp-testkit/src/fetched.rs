@@ -36,6 +36,14 @@ pub fn python() -> PathBuf {
     in_cache("python/bin/python")
 }
 
+/// A Redis server's program: the fetched one, or the system's where there is none to fetch.
+pub fn redis_server() -> PathBuf {
+    if cfg!(target_arch = "x86_64") {
+        return in_cache("redis/redis-server");
+    }
+    PathBuf::from("redis-server")
+}
+
 fn in_cache(path: &str) -> PathBuf {
     let path = repository().join(".cache").join(path);
     assert!(
