@@ -36,6 +36,11 @@ pub fn python() -> PathBuf {
     in_cache("python/bin/python")
 }
 
+/// A Redis server's program.
+pub fn redis_server() -> PathBuf {
+    in_cache("redis/redis-server")
+}
+
 fn in_cache(path: &str) -> PathBuf {
     let path = repository().join(".cache").join(path);
     assert!(
