@@ -11,6 +11,7 @@ use mcp_runtime::{Conditions, admin, trace_context};
 use mcp_sandbox::Sandbox;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rmcp::ServerHandler;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::config::ServerConfig;
 use crate::connections;
 use crate::handler::Handler;
 use crate::metric_definitions as metric;
+use crate::replica::Replica;
 use crate::tools::Tools;
 use crate::tools::server_initialize::ServerInitialize;
 use crate::transport;
@@ -32,7 +34,7 @@ pub struct App {
     routes: Router,
     tools: Tools,
     ready: Conditions,
-    cancel: CancellationToken,
+    replica: Arc<Replica>,
     drain: Duration,
 }
 
@@ -44,17 +46,29 @@ impl App {
 
     /// A server of those tools: the product's ([`tools`]), others, or both.
     pub fn with_tools(config: &ServerConfig, tools: Tools, metrics: PrometheusHandle) -> Self {
+        Self::with_handler(config, tools, |handler| handler, metrics)
+    }
+
+    /// A server of those tools whose handler is wrapped in another one, which has more methods of MCP: resources,
+    /// prompts. To be called within a tokio runtime.
+    pub fn with_handler<H: ServerHandler>(
+        config: &ServerConfig,
+        tools: Tools,
+        wrap: impl FnOnce(Handler) -> H,
+        metrics: PrometheusHandle,
+    ) -> Self {
         metric::describe();
         let (live, ready) = (Conditions::default(), Conditions::default());
-        let cancel = CancellationToken::new();
-        let routes = transport::router(Handler::new(tools.clone()), config, cancel.clone())
+        let replica = Replica::from_config(config);
+        let handler = wrap(Handler::new(tools.clone()));
+        let routes = transport::router(handler, config, Arc::clone(&replica))
             .layer(middleware::from_fn(observe))
             .merge(admin::router(live, ready.clone(), metrics));
         Self {
             routes,
             tools,
             ready,
-            cancel,
+            replica,
             drain: config.drain,
         }
     }
@@ -76,16 +90,17 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     stopping.holds();
     let connections = connections::accept(listener, app.routes, stop).await?;
     stopping.fails("the server is stopping");
+    app.replica.drain();
     let mut finished = std::pin::pin!(connections.shutdown());
     if tokio::time::timeout(app.drain, &mut finished)
         .await
         .is_err()
     {
         tracing::warn!("calls are still under way after the drain time: cancelling them");
-        // Cancelled last: rmcp answers what is under way with 500 then.
-        app.cancel.cancel();
+        app.replica.ended.cancel();
         let _ = tokio::time::timeout(CLOSE, finished).await;
     }
+    app.replica.ended.cancel();
     if tokio::time::timeout(CLOSE, app.tools.close())
         .await
         .is_err()

@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy};
+use rmcp::model::RequestStateCodec;
 
 /// Everything the server can be told.
 #[derive(Clone, Debug)]
@@ -20,6 +22,13 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
     pub policy: LaunchPolicy,
+    /// `REDIS_URL`: where replicas find each other's streams, questions and tasks; without it each is alone.
+    pub redis_url: Option<Secret>,
+    /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
+    /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
+    pub state_key: Option<Secret>,
+    /// `MCP_MAX_STREAMS` (16384): event streams open at once.
+    pub max_streams: usize,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
 }
@@ -33,6 +42,9 @@ const KNOWN: &[&str] = &[
     "MCP_DRAIN_MS",
     "MCP_ENV_DIR",
     "MCP_LAUNCH_POLICY",
+    "MCP_MAX_STREAMS",
+    "MCP_STATE_KEY",
+    "MCP_STATE_KEY_FILE",
     "MCP_WORK_DIR",
     // The worker's, which may run in the same environment.
     "MCP_API_KEY",
@@ -90,6 +102,9 @@ impl ServerConfig {
             allowed_hosts,
             allowed_origins,
             policy: policy(vars)?,
+            redis_url: redis_url(vars)?,
+            state_key: state_key(vars)?,
+            max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
         })
     }
@@ -113,6 +128,28 @@ fn authentication(vars: &Vars, bind: IpAddr) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+fn redis_url(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
+    let url = vars.secret("REDIS_URL")?;
+    if let Some(url) = &url
+        && redis::Client::open(url.expose()).is_err()
+    {
+        // The value may hold a password.
+        let allowed = "redis://[user:password@]host:port/[database], or rediss:// for TLS";
+        return Err(invalid("REDIS_URL", "(not shown)", allowed));
+    }
+    Ok(url)
+}
+
+fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
+    let key = vars.secret("MCP_STATE_KEY")?;
+    let min = RequestStateCodec::MIN_KEY_LENGTH;
+    if key.as_ref().is_some_and(|key| key.expose().len() < min) {
+        let allowed = format!("{min} random characters or more");
+        return Err(invalid("MCP_STATE_KEY", "(not shown)", allowed));
+    }
+    Ok(key)
 }
 
 fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
@@ -191,6 +228,9 @@ mod tests {
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
             ("MCP_DRAIN_MS", "soon"),
+            ("MCP_MAX_STREAMS", "0"),
+            ("MCP_STATE_KEY", "short"),
+            ("REDIS_URL", "http://h"),
         ] {
             let error = refusal(&[(name, value)]);
             assert!(

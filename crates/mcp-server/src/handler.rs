@@ -9,27 +9,24 @@ use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
 use metrics::{counter, histogram};
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
-    Implementation, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
+    CustomResult, GetTaskParams, GetTaskResult, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::caller::Caller;
 use crate::metric_definitions as metric;
 use crate::tools::{AnyTool, ToolContext, Tools};
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
-/// The methods of this server. rmcp hands on a request of one of them as unknown when its `params` do not fit.
-const METHODS: [&str; 3] = ["server/discover", "tools/call", "tools/list"];
-/// Those that 2026-07-28 no longer has.
-const LEGACY_METHODS: [&str; 2] = ["initialize", "ping"];
 /// The last bound on a call; tools have their own, tighter ones.
 const CALL_MAX: Duration = Duration::from_secs(300);
 
@@ -50,7 +47,12 @@ impl Handler {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let mut info = ServerConfig::new(if self.tools.have_tasks() {
+            capabilities.enable_tasks().build()
+        } else {
+            capabilities.build()
+        });
         info.server_info = Implementation::new("mcp-hybrid", env!("CARGO_PKG_VERSION"));
         info.instructions = Some(
             "Tools that start, generate and publish. Each call is complete in itself: no session is kept.".into(),
@@ -70,7 +72,7 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        self.tools.get(name).map(|tool| tool.describe())
+        self.tools.description(name)
     }
 
     async fn call_tool(
@@ -92,6 +94,7 @@ impl ServerHandler for Handler {
             .and_then(Value::as_str);
         let tool_context = ToolContext {
             idempotency_key: key.map(str::to_owned),
+            caller: Caller::of(&context),
         };
         let arguments = request.arguments.unwrap_or_default();
         let began = Instant::now();
@@ -110,9 +113,13 @@ impl ServerHandler for Handler {
         histogram!(metric::TOOL_DURATION, "tool" => tool.name(), "error_type" => error)
             .record(began.elapsed());
         match outcome {
-            Ok(output) => Ok(success(output).into()),
+            Ok(result) => Ok(result.into()),
             Err(failure) if failure.code == ErrorCode::Internal => {
                 Err(ErrorData::internal_error(failure.message, None))
+            }
+            // The call goes on in another request, or has nobody to ask.
+            Err(failure) if failure.code == ErrorCode::InputRequired => {
+                Ok(error_result(&failure).into())
             }
             Err(failure) => {
                 counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => failure.code.as_str()).increment(1);
@@ -160,20 +167,47 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        context: RequestContext<RoleServer>,
+        _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = mcp_core::text::bounded(&request.method, 100);
-        let is_legacy = context
-            .protocol_version()
-            .is_none_or(|version| version.has_initialize());
-        let known = METHODS.contains(&&*method) || is_legacy && LEGACY_METHODS.contains(&&*method);
-        Err(if known {
-            let what = format!("`params` do not fit `{method}`");
-            ErrorData::invalid_params(what, None)
-        } else {
-            let what = format!("there is no method {method:?}");
-            ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, what, None)
-        })
+        let what = format!("there is no method {method:?}");
+        Err(ErrorData::new(
+            rmcp::model::ErrorCode::METHOD_NOT_FOUND,
+            what,
+            None,
+        ))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let task = replica.tasks.get(&request.task_id, &replica.relay).await?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let (id, answers) = (&request.task_id, request.input_responses);
+        replica.tasks.update(id, answers, &replica.relay).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        replica.tasks.cancel(&request.task_id, &replica.relay).await
     }
 }
 
@@ -182,7 +216,7 @@ async fn guarded(
     tool: &dyn AnyTool,
     arguments: serde_json::Map<String, Value>,
     context: ToolContext,
-) -> Result<Value, Failure> {
+) -> Result<CallToolResult, Failure> {
     let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
     match tokio::time::timeout(CALL_MAX, call).await {
         Ok(Ok(outcome)) => outcome,
@@ -206,13 +240,12 @@ async fn guarded(
     }
 }
 
-fn success(output: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
-    result.structured_content = Some(output);
-    result
+fn no_tasks() -> ErrorData {
+    ErrorData::internal_error("this request came without a replica", None)
 }
 
-fn error_result(failure: &Failure) -> CallToolResult {
+/// A failure as the result of a call: the sentence for people, the code for programs.
+pub(crate) fn error_result(failure: &Failure) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(failure.message.clone())]);
     if let Ok(error) = serde_json::to_value(ToolError::from(failure)) {
         let mut meta = MetaObject::new();
