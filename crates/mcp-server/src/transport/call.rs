@@ -105,7 +105,11 @@ impl Service {
             Some(version) if is_modern(&version) && REMOVED.contains(&method) => Ok(
                 ClientRequest::CustomRequest(CustomRequest::new(method, None)),
             ),
-            _ => request::build(method, params),
+            _ => request::build(method, params).or_else(|misfit| {
+                // What is not offered does not exist, whatever its parameters.
+                let custom = || ClientRequest::CustomRequest(CustomRequest::new(method, None));
+                (!self.methods.offers(method)).then(custom).ok_or(misfit)
+            }),
         };
         let (version, is_own) = match known {
             Some(known) => (known.version.clone(), false),
@@ -342,6 +346,9 @@ trait Methods: Send + Sync {
         asked: &rmcp::model::InitializeRequestParams,
     ) -> Result<InitializeResult, ErrorData>;
 
+    /// Whether the server declares what the method belongs to.
+    fn offers(&self, method: &str) -> bool;
+
     /// A tool's input schema.
     fn schema(&self, tool: &str) -> Option<Arc<JsonObject>>;
 }
@@ -360,6 +367,20 @@ impl<H: ServerHandler> Methods for H {
         asked: &rmcp::model::InitializeRequestParams,
     ) -> Result<InitializeResult, ErrorData> {
         self.negotiate_initialize(asked)
+    }
+
+    fn offers(&self, method: &str) -> bool {
+        let declared = self.get_info().capabilities;
+        match method.split('/').next() {
+            Some("tools") => declared.tools.is_some(),
+            Some("prompts") => declared.prompts.is_some(),
+            Some("resources") => declared.resources.is_some(),
+            Some("completion") => declared.completions.is_some(),
+            Some("logging") => declared.logging.is_some(),
+            Some("tasks") => declared.supports_tasks(),
+            Some("skills") => declared.supports_skills(),
+            _ => true,
+        }
     }
 
     fn schema(&self, tool: &str) -> Option<Arc<JsonObject>> {

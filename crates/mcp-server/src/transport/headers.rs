@@ -57,7 +57,8 @@ pub(super) fn check(headers: &HeaderMap, claims: &Claims<'_>) -> Result<Version,
         let mut known = ProtocolVersion::KNOWN_VERSIONS.iter();
         known.find(|known| known.as_str() == version).cloned()
     };
-    if claims.method == "initialize" {
+    let has_handshake = own.as_ref().is_none_or(ProtocolVersion::has_initialize);
+    if claims.method == "initialize" && has_handshake {
         return initialize(headers);
     }
     if let (Some(header), None) = (header, &own)

@@ -55,9 +55,7 @@ pub(super) fn build(method: &str, params: Option<&RawValue>) -> Result<ClientReq
             method: Default::default(),
             extensions: Default::default(),
         }),
-        "server/discover" => {
-            ClientRequest::DiscoverRequest(written.read::<_, DiscoverRequestParams>()?)
-        }
+        "server/discover" => ClientRequest::DiscoverRequest(Request::new(DiscoverRequestParams {})),
         "completion/complete" => {
             ClientRequest::CompleteRequest(written.read::<_, CompleteRequestParams>()?)
         }

@@ -1,11 +1,18 @@
-//! The server as its callers see it: its own process, spoken to over HTTP.
+//! The server as its callers see it: its own process, or replicas of the example server, spoken to over HTTP.
 
 mod callers;
 mod conformance;
 mod drain;
 mod eras;
+#[path = "../../examples/everything/server.rs"]
+mod everything;
 mod initialize;
 mod malformed;
 mod panics;
+mod questions;
+mod replica;
 mod server;
+mod sse;
 mod start;
+mod streams;
+mod tasks;
