@@ -13,12 +13,14 @@ use mcp_core::{ErrorCode, Failure, idempotency};
 use mcp_runtime::trace_context::TRACEPARENT;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use metrics::{counter, histogram};
+use rmcp::model::CallToolResult;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::access::audit::{self, CANCELLED};
-use crate::access::gate::{Peer, Principal};
+use crate::access::gate::{PeerAddress, Principal};
 use crate::access::{Access, ApiKey, Scope};
+use crate::caller::Caller;
 use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once, key_of};
 use crate::metric_definitions as metric;
 use crate::tools::{AnyTool, ToolContext, Tools};
@@ -130,25 +132,35 @@ impl CallError {
     }
 }
 
+/// What a call ended with that is not kept for its repetitions.
+enum Unkept {
+    /// No result.
+    Failed(Failure),
+    /// A result that says of itself that it is an error, or that is not what the caller gets: the call goes on in another
+    /// request, or as a task.
+    Result(CallToolResult),
+}
+
 impl Calls {
-    /// Calls `tool`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When this is
-    /// dropped, the call is given up.
+    /// Calls `tool` for `caller`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When
+    /// this is dropped, the call is given up.
     pub(crate) async fn run(
         &self,
         tool: &dyn AnyTool,
         arguments: Map<String, Value>,
+        caller: Caller,
         parts: Option<&Parts>,
         meta_key: Option<&Value>,
-    ) -> Result<Value, CallError> {
+    ) -> Result<CallToolResult, CallError> {
         let name = tool.name();
-        let caller = self
-            .caller(parts)
+        let api_key = self
+            .api_key(parts)
             .ok_or(CallError::Forbidden(Scope::of_tool(name)))?;
         let header = parts.and_then(|parts| parts.headers.get(idempotency::HEADER));
         let key = key_of(meta_key, header);
         let mut written = audit::Call {
             log: self.access.audit(),
-            caller: &caller,
+            caller: &api_key,
             peer: peer(parts),
             tool: name,
             idempotency_key: key.as_ref().ok().and_then(|key| key.as_deref()),
@@ -158,46 +170,57 @@ impl Calls {
             outcome: CANCELLED,
         };
         let outcome = async {
-            caller.may_call(name).map_err(CallError::Forbidden)?;
+            api_key.may_call(name).map_err(CallError::Forbidden)?;
             let key = key.clone()?;
             let limit = self.timeouts.of(name);
+            let context = ToolContext {
+                idempotency_key: key.clone(),
+                caller: caller.clone(),
+            };
             let Some(key) = key else {
-                let run = guarded(tool, arguments, ToolContext::default(), limit);
+                let run = guarded(tool, arguments, context, limit);
                 return run.await.map_err(CallError::Tool);
             };
-            let id = CallId::new(caller.name(), &key, name, &arguments);
-            let context = ToolContext {
-                idempotency_key: Some(key),
+            let id = CallId::new(api_key.name(), &key, name, &arguments);
+            let run = async {
+                let result = guarded(tool, arguments, context, limit).await;
+                let result = result.map_err(Unkept::Failed)?;
+                if result.is_error == Some(true) || caller.suspended_as().is_some() {
+                    return Err(Unkept::Result(result));
+                }
+                Ok(result)
             };
-            let run = guarded(tool, arguments, context, limit);
             match self.idempotency.once(&id, limit + AFTER, run).await? {
-                Once::Ran(result) => result.map_err(CallError::Tool),
-                Once::Replayed(output) => {
+                Once::Ran(Ok(result)) | Once::Ran(Err(Unkept::Result(result))) => Ok(result),
+                Once::Ran(Err(Unkept::Failed(failure))) => Err(CallError::Tool(failure)),
+                Once::Replayed(result) => {
                     written.replayed = true;
-                    Ok(output)
+                    Ok(result)
                 }
             }
         }
         .await;
-        written.outcome = match &outcome {
-            Ok(_) => audit::OK,
-            Err(error) => error.name(),
+        written.outcome = match (&outcome, caller.suspended_as()) {
+            (_, Some(how)) => how,
+            (Ok(result), None) if result.is_error == Some(true) => audit::ERROR,
+            (Ok(_), None) => audit::OK,
+            (Err(error), None) => error.name(),
         };
         outcome
     }
 
     /// Writes down a call that is none.
     pub(crate) fn refused(&self, parts: Option<&Parts>, tool: &str, why: &'static str) {
-        let caller = self.caller(parts);
+        let caller = self.api_key(parts);
         let audit = self.access.audit();
         audit.refused(caller.as_deref(), peer(parts), Some(tool), why);
     }
 
     /// Who calls: whom the gate let in. Without a gate there is no caller where keys are asked for.
-    fn caller(&self, parts: Option<&Parts>) -> Option<Arc<ApiKey>> {
+    fn api_key(&self, parts: Option<&Parts>) -> Option<Arc<ApiKey>> {
         let admitted = parts.and_then(|parts| parts.extensions.get::<Principal>());
         match admitted {
-            Some(Principal(caller)) => Some(caller.clone()),
+            Some(admitted) => Some(admitted.key.clone()),
             None if self.access.is_open() => Some(self.access.anonymous().clone()),
             None => None,
         }
@@ -205,7 +228,7 @@ impl Calls {
 }
 
 fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
-    let Peer(peer) = parts?.extensions.get::<Peer>()?;
+    let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
     Some(*peer)
 }
 
@@ -223,7 +246,7 @@ async fn guarded(
     arguments: Map<String, Value>,
     context: ToolContext,
     limit: Duration,
-) -> Result<Value, Failure> {
+) -> Result<CallToolResult, Failure> {
     let began = Instant::now();
     let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
     let outcome = match tokio::time::timeout(limit, call).await {

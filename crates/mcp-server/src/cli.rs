@@ -69,6 +69,10 @@ All settings are environment variables (default):
   MCP_ALLOWED_COMMANDS     shorthand for it: command names, comma-separated, found once at start
   MCP_ENV_DIR              with the shorthand: where envFile files lie (none)
   MCP_WORK_DIR             with the shorthand: working directory of started servers (a private, empty one)
+  REDIS_URL                Redis through which replicas reach each other (none: each is alone)
+  MCP_STATE_KEY            or MCP_STATE_KEY_FILE: signs what clients carry along, the same at every replica
+                           (with REDIS_URL one that is kept there, else a new one at each start)
+  MCP_MAX_STREAMS          event streams open at once (16384)
   MCP_DRAIN_MS             on SIGTERM, calls under way may finish for so long (25000)
   MCP_KEY_RATE, MCP_KEY_BURST, MCP_KEY_CONCURRENCY
                            calls a second, at once after a pause, and under way, of a key whose line says no other
@@ -90,7 +94,8 @@ All settings are environment variables (default):
   RUST_LOG, LOG_FORMAT     level or target=level list (info); text or json (text)
   OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's other names: traces over OTLP/HTTP (off)
 
-Routes: POST /mcp and POST /message (MCP), GET /health, /ready, /metrics.
+Routes: POST /mcp and POST /message (MCP), GET /sse with POST /message?sessionId= (MCP of 2024-11-05),
+GET /health, /ready, /metrics.
 
 Example:
   MCP_ALLOWED_COMMANDS=uvx,npx mcp-server

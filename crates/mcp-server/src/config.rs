@@ -7,6 +7,7 @@ use std::time::Duration;
 use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy};
+use rmcp::model::RequestStateCodec;
 
 use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
@@ -26,8 +27,14 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
     pub policy: LaunchPolicy,
-    /// `REDIS_URL`: what replicas share; without it each is alone.
+    /// `REDIS_URL`: where replicas find each other's streams, questions, tasks and idempotency keys; without it each is
+    /// alone.
     pub redis_url: Option<Secret>,
+    /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
+    /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
+    pub state_key: Option<Secret>,
+    /// `MCP_MAX_STREAMS` (16384): event streams open at once.
+    pub max_streams: usize,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
     /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
@@ -70,6 +77,9 @@ const KNOWN: &[&str] = &[
     "MCP_MAX_BODY_BYTES_IN_FLIGHT",
     "MCP_MAX_CONNECTIONS",
     "MCP_MAX_IN_FLIGHT",
+    "MCP_MAX_STREAMS",
+    "MCP_STATE_KEY",
+    "MCP_STATE_KEY_FILE",
     "MCP_TLS_CERT_FILE",
     "MCP_TLS_CLIENT_CA_FILE",
     "MCP_TLS_KEY_FILE",
@@ -134,6 +144,8 @@ impl ServerConfig {
             allowed_origins,
             policy: policy(vars)?,
             redis_url: redis_url(vars)?,
+            state_key: state_key(vars)?,
+            max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
@@ -196,6 +208,16 @@ fn redis_url(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
         return Err(invalid("REDIS_URL", "(not shown)", allowed));
     }
     Ok(url)
+}
+
+fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
+    let key = vars.secret("MCP_STATE_KEY")?;
+    let min = RequestStateCodec::MIN_KEY_LENGTH;
+    if key.as_ref().is_some_and(|key| key.expose().len() < min) {
+        let allowed = format!("{min} random characters or more");
+        return Err(invalid("MCP_STATE_KEY", "(not shown)", allowed));
+    }
+    Ok(key)
 }
 
 fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
@@ -293,6 +315,8 @@ mod tests {
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
             ("MCP_DRAIN_MS", "soon"),
+            ("MCP_MAX_STREAMS", "0"),
+            ("MCP_STATE_KEY", "short"),
             ("REDIS_URL", "http://h"),
         ] {
             let error = refusal(&[(name, value)]);

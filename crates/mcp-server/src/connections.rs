@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::access::gate::Peer;
+use crate::access::gate::PeerAddress;
 use crate::metric_definitions as metric;
 use crate::tls::Tls;
 
@@ -68,7 +68,7 @@ pub(crate) async fn accept(
         let connection = Connection {
             http: http.clone(),
             routes: routes.clone(),
-            peer: Peer(peer),
+            peer: PeerAddress(peer),
             watcher: connections.watcher(),
         };
         match tls.clone() {
@@ -87,7 +87,7 @@ pub(crate) async fn accept(
 struct Connection {
     http: http1::Builder,
     routes: Router,
-    peer: Peer,
+    peer: PeerAddress,
     watcher: Watcher,
 }
 

@@ -7,17 +7,17 @@ use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
 use metrics::counter;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
-    Implementation, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
+    CustomResult, GetTaskParams, GetTaskResult, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
 
+use crate::caller::Caller;
 use crate::calls::{CallError, Calls};
 use crate::idempotency::NotOnce;
 use crate::metric_definitions as metric;
@@ -25,10 +25,6 @@ use crate::tools::Tools;
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
-/// The methods of this server. rmcp hands on a request of one of them as unknown when its `params` do not fit.
-const METHODS: [&str; 3] = ["server/discover", "tools/call", "tools/list"];
-/// Those that 2026-07-28 no longer has.
-const LEGACY_METHODS: [&str; 2] = ["initialize", "ping"];
 
 /// The server as rmcp sees it; cheap to clone.
 #[derive(Clone)]
@@ -49,7 +45,12 @@ impl Handler {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let mut info = ServerConfig::new(if self.tools.have_tasks() {
+            capabilities.enable_tasks().build()
+        } else {
+            capabilities.build()
+        });
         info.server_info = Implementation::new("mcp-hybrid", env!("CARGO_PKG_VERSION"));
         info.instructions = Some(
             "Tools that start, generate and publish. Each call is complete in itself: no session is kept.".into(),
@@ -69,7 +70,7 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        self.tools.get(name).map(|tool| tool.describe())
+        self.tools.description(name)
     }
 
     async fn call_tool(
@@ -77,8 +78,8 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let parts = context.extensions.get::<Parts>();
         let Some(tool) = self.tools.get(&request.name) else {
-            let parts = context.extensions.get::<Parts>();
             self.calls.refused(parts, &request.name, "unknown-tool");
             let name = mcp_core::text::bounded(&request.name, 100);
             return Err(ErrorData::invalid_params(
@@ -87,9 +88,9 @@ impl ServerHandler for Handler {
             ));
         };
         let arguments = request.arguments.unwrap_or_default();
-        let parts = context.extensions.get::<Parts>();
+        let caller = Caller::of(&context);
         let key = context.meta.0.get(idempotency::META_KEY);
-        let call = self.calls.run(tool.as_ref(), arguments, parts, key);
+        let call = self.calls.run(tool.as_ref(), arguments, caller, parts, key);
         let outcome = tokio::select! {
             outcome = call => outcome,
             // The caller went away. Dropping the call ends what it started.
@@ -98,9 +99,13 @@ impl ServerHandler for Handler {
             }
         };
         match outcome {
-            Ok(output) => Ok(success(output).into()),
+            Ok(result) => Ok(result.into()),
             Err(CallError::Tool(failure)) if failure.code == ErrorCode::Internal => {
                 Err(ErrorData::internal_error(failure.message, None))
+            }
+            // The call goes on in another request, or has nobody to ask.
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::InputRequired => {
+                Ok(error_result(&failure).into())
             }
             Err(CallError::Tool(failure)) => {
                 counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => failure.code.as_str()).increment(1);
@@ -158,30 +163,56 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        context: RequestContext<RoleServer>,
+        _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = mcp_core::text::bounded(&request.method, 100);
-        let is_legacy = context
-            .protocol_version()
-            .is_none_or(|version| version.has_initialize());
-        let known = METHODS.contains(&&*method) || is_legacy && LEGACY_METHODS.contains(&&*method);
-        Err(if known {
-            let what = format!("`params` do not fit `{method}`");
-            ErrorData::invalid_params(what, None)
-        } else {
-            let what = format!("there is no method {method:?}");
-            ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, what, None)
-        })
+        let what = format!("there is no method {method:?}");
+        Err(ErrorData::new(
+            rmcp::model::ErrorCode::METHOD_NOT_FOUND,
+            what,
+            None,
+        ))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let task = replica.tasks.get(&request.task_id, &replica.relay).await?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let (id, answers) = (&request.task_id, request.input_responses);
+        replica.tasks.update(id, answers, &replica.relay).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        replica.tasks.cancel(&request.task_id, &replica.relay).await
     }
 }
 
-fn success(output: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
-    result.structured_content = Some(output);
-    result
+fn no_tasks() -> ErrorData {
+    ErrorData::internal_error("this request came without a replica", None)
 }
 
-fn error_result(failure: &Failure) -> CallToolResult {
+/// A failure as the result of a call: the sentence for people, the code for programs.
+pub(crate) fn error_result(failure: &Failure) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(failure.message.clone())]);
     if let Ok(error) = serde_json::to_value(ToolError::from(failure)) {
         let mut meta = MetaObject::new();

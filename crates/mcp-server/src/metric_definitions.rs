@@ -12,6 +12,8 @@ pub const TOOL_DURATION: &str = "mcp_server_tool_duration_seconds";
 /// Tool calls that failed; labels `tool`, `code`.
 pub const TOOL_ERRORS: &str = "mcp_server_tool_errors_total";
 
+/// Event streams open: calls that have spoken before their answer, subscriptions, and clients of 2024-11-05.
+pub const STREAMS: &str = "mcp_server_open_streams";
 /// Calls of `server_initialize` that start a program, under way.
 pub const LAUNCHES: &str = "mcp_server_launches_in_flight";
 /// Requests that were refused; label `reason`.
@@ -36,6 +38,7 @@ pub fn describe() {
     describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time of an HTTP request");
     describe_gauge!(HTTP_ACTIVE, "HTTP requests under way");
     describe_histogram!(TOOL_DURATION, Unit::Seconds, "Time of a tool call");
+    describe_gauge!(STREAMS, "Event streams open");
     describe_gauge!(LAUNCHES, "Calls that start a program, under way");
     describe_counter!(TOOL_ERRORS, "Tool calls that failed");
     describe_counter!(REFUSED, "Requests that were refused");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mcp_core::Secret;
 use metrics::gauge;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{FromRedisValue, RedisError, ScriptInvocation};
+use redis::{Client, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use tokio::time::timeout;
 
 use crate::metric_definitions as metric;
@@ -25,26 +25,39 @@ pub(crate) struct RedisAway;
 /// The connection; cheap to clone, all clones share it.
 #[derive(Clone)]
 pub(crate) struct RedisLink {
-    connection: Option<ConnectionManager>,
+    client: Arc<Client>,
+    connection: ConnectionManager,
     is_away: Arc<AtomicBool>,
 }
 
 impl RedisLink {
     /// The link; nothing is sent yet. To be called inside a tokio runtime.
-    pub(crate) fn new(url: &Secret) -> Self {
+    ///
+    /// # Errors
+    /// When it can't be set up at all.
+    pub(crate) fn new(url: &Secret) -> RedisResult<Self> {
         let settings = ConnectionManagerConfig::new()
             .set_min_delay(RECONNECT_FIRST)
             .set_max_delay(RECONNECT_LAST)
             .set_number_of_retries(1)
             .set_response_timeout(Some(PATIENCE))
             .set_connection_timeout(Some(PATIENCE));
-        let connection = redis::Client::open(url.expose())
-            .and_then(|client| ConnectionManager::new_lazy_with_config(client, settings))
-            .inspect_err(|error| tracing::error!(kind = ?error.kind(), "no link to Redis"));
-        Self {
-            connection: connection.ok(),
+        let client = Client::open(url.expose())?;
+        Ok(Self {
+            connection: ConnectionManager::new_lazy_with_config(client.clone(), settings)?,
+            client: Arc::new(client),
             is_away: Arc::default(),
-        }
+        })
+    }
+
+    /// For single commands.
+    pub(crate) fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
+    /// For a connection that is not shared.
+    pub(crate) fn client(&self) -> Client {
+        Client::clone(&self.client)
     }
 
     /// Runs a script, twice if the connection turns out to be broken: that shows only when it is used. So a script must
@@ -53,7 +66,7 @@ impl RedisLink {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisAway> {
-        let mut connection = self.connection.clone().ok_or(RedisAway)?;
+        let mut connection = self.connection.clone();
         let twice = async {
             match script.invoke_async(&mut connection).await {
                 Err(error) if is_broken(&error) => script.invoke_async(&mut connection).await,

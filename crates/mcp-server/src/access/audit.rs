@@ -236,6 +236,8 @@ pub(crate) struct Call<'a> {
 pub(crate) const CANCELLED: &str = "cancelled";
 /// The outcome of one that went well.
 pub(crate) const OK: &str = "ok";
+/// The outcome of a call whose result says that it is an error.
+pub(crate) const ERROR: &str = "tool-error";
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {

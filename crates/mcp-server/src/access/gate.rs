@@ -13,7 +13,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use metrics::counter;
-use serde_json::Value;
+use rmcp::ErrorData;
+use rmcp::model::{ErrorCode, RequestId};
 
 use super::keys::{ApiKey, NoKey};
 use super::scope::Scope;
@@ -22,18 +23,22 @@ use crate::metric_definitions as metric;
 use crate::transport::error;
 
 /// JSON-RPC codes of refusals: the request itself is wrong, or only its time.
-const NOT_ALLOWED: i64 = -32600;
-const NOT_NOW: i64 = -32000;
+const NOT_ALLOWED: ErrorCode = ErrorCode::INVALID_REQUEST;
+const NOT_NOW: ErrorCode = ErrorCode(-32000);
 /// `Retry-After` where nothing says how long it will be.
 const SHORTLY: Duration = Duration::from_secs(1);
 
-/// Who calls: an extension of every request that passed.
+/// Whom the gate let in: an extension of every request that passed.
 #[derive(Clone)]
-pub(crate) struct Principal(pub(crate) Arc<ApiKey>);
+pub(crate) struct Principal {
+    pub(crate) key: Arc<ApiKey>,
+    /// None for what is no call. What goes on after its request was answered keeps it.
+    pub(crate) place: Option<Arc<Place>>,
+}
 
 /// Where the connection comes from: an extension of every request.
 #[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,8 +72,10 @@ impl Refusal {
     }
 
     /// The answer to the request `id`.
-    pub(crate) fn response(self, id: &Value) -> Response {
-        let answer = |status, code, what: &str| error(status, id, code, what);
+    pub(crate) fn response(self, id: Option<RequestId>) -> Response {
+        let answer = |status, code, what: &str| {
+            error(status, id, ErrorData::new(code, what.to_owned(), None))
+        };
         match self {
             Self::Overloaded => retry_after(
                 SHORTLY,
@@ -142,15 +149,15 @@ fn challenge(what: &str, mut response: Response) -> Response {
     response
 }
 
-/// A request under way; its places are free again when this is dropped.
-struct Ticket {
+/// The place of a call under way, in the server and of its key; free again when this is dropped.
+pub(crate) struct Place {
     access: Access,
-    caller: Arc<ApiKey>,
+    key: Arc<ApiKey>,
 }
 
-impl Drop for Ticket {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.caller.limits().1.leave();
+        self.key.limits().1.leave();
         self.access.load().leave();
     }
 }
@@ -161,23 +168,23 @@ pub(crate) async fn gate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = access.admit(request.method(), request.headers());
-    let (caller, ticket) = match admitted {
-        Ok(admitted) => admitted,
-        Err((refusal, caller)) => {
-            let peer = request.extensions().get().map(|Peer(peer)| *peer);
-            access.refuse(refusal, caller.as_deref(), peer, None);
-            return refusal.response(&Value::Null);
+    let principal = match access.admit(request.method(), request.headers()) {
+        Ok(principal) => principal,
+        Err((refusal, key)) => {
+            let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
+            access.refuse(refusal, key.as_deref(), peer, None);
+            return refusal.response(None);
         }
     };
-    request.extensions_mut().insert(Principal(caller));
+    let place = principal.place.clone();
+    request.extensions_mut().insert(principal);
     let response = next.run(request).await;
-    match ticket {
+    match place {
         // An answer that streams is a call that is still under way.
-        Some(ticket) if response.body().size_hint().exact().is_none() => response.map(|body| {
+        Some(place) if response.body().size_hint().exact().is_none() => response.map(|body| {
             Body::new(Held {
                 body,
-                _ticket: ticket,
+                _place: place,
             })
         }),
         _ => response,
@@ -186,43 +193,58 @@ pub(crate) async fn gate(
 
 impl Access {
     /// Who calls, and a place for the call. A `GET` is a stream and no call: it needs a key and takes no place.
-    #[expect(
-        clippy::type_complexity,
-        reason = "one caller, which takes it apart at once"
-    )]
     fn admit(
         &self,
         method: &Method,
         headers: &HeaderMap,
-    ) -> Result<(Arc<ApiKey>, Option<Ticket>), (Refusal, Option<Arc<ApiKey>>)> {
+    ) -> Result<Principal, (Refusal, Option<Arc<ApiKey>>)> {
         let is_call = method == Method::POST;
         if is_call && !self.load().enter() {
             return Err((Refusal::Overloaded, None));
         }
-        // From here on the place is the load's, until a ticket holds it.
-        let caller = self.caller(headers).map_err(|refusal| {
+        // From here on the place is the load's, until a `Place` holds it.
+        let key = self.caller(headers).map_err(|refusal| {
             self.leave_if(is_call);
             (refusal, None)
         })?;
-        let (limits, used) = caller.limits();
+        let (limits, used) = key.limits();
         if limits.rate > 0
             && let Err(wait) = limits.take(used, self.age())
         {
             self.leave_if(is_call);
-            return Err((Refusal::RateLimited(wait), Some(caller)));
+            return Err((Refusal::RateLimited(wait), Some(key)));
         }
         if !is_call {
-            return Ok((caller, None));
+            return Ok(Principal { key, place: None });
         }
         if !limits.enter(used) {
             self.leave_if(is_call);
-            return Err((Refusal::TooManyAtOnce, Some(caller)));
+            return Err((Refusal::TooManyAtOnce, Some(key)));
         }
-        let ticket = Ticket {
+        let place = Some(Arc::new(Place {
             access: self.clone(),
-            caller: caller.clone(),
-        };
-        Ok((caller, Some(ticket)))
+            key: key.clone(),
+        }));
+        Ok(Principal { key, place })
+    }
+
+    /// A place for a call that came through the gate of another replica.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn place(&self, key: &Arc<ApiKey>) -> Result<Arc<Place>, Refusal> {
+        if !self.load().enter() {
+            return Err(Refusal::Overloaded);
+        }
+        let (limits, used) = key.limits();
+        if !limits.enter(used) {
+            self.load().leave();
+            return Err(Refusal::TooManyAtOnce);
+        }
+        Ok(Arc::new(Place {
+            access: self.clone(),
+            key: key.clone(),
+        }))
     }
 
     fn leave_if(&self, is_call: bool) {
@@ -268,7 +290,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 /// A body that keeps the place of its call until it ends.
 struct Held {
     body: Body,
-    _ticket: Ticket,
+    _place: Arc<Place>,
 }
 
 impl HttpBody for Held {
@@ -317,7 +339,7 @@ mod tests {
     fn seconds_to_wait_are_rounded_up() {
         for (millis, seconds) in [(1, "1"), (1_000, "1"), (1_001, "2"), (60_000, "60")] {
             let wait = Duration::from_millis(millis);
-            let response = Refusal::RateLimited(wait).response(&Value::Null);
+            let response = Refusal::RateLimited(wait).response(None);
             assert_eq!(response.headers()["retry-after"], seconds);
             assert_eq!(response.status(), 429);
         }

@@ -3,14 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    #[serde(borrow)]
-    params: Option<Params<'a>>,
-}
+use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
 struct Params<'a> {
@@ -19,28 +12,30 @@ struct Params<'a> {
 }
 
 /// The tool of a well-formed `tools/call`; None for other messages, and for calls that will be refused for their shape.
-pub(super) fn called_tool(body: &[u8]) -> Option<Cow<'_, str>> {
-    let message: Message<'_> = serde_json::from_slice(body).ok()?;
-    let params = message.params?;
-    (message.method == "tools/call").then_some(params.name)
+pub(super) fn called_tool<'a>(method: &str, params: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+    let params = params.filter(|_| method == "tools/call")?;
+    let params: Params<'a> = serde_json::from_str(params.get()).ok()?;
+    Some(params.name)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::called_tool;
+    use super::*;
 
     #[test]
     fn only_a_call_has_a_tool() {
-        let of = |body: &'static str| called_tool(body.as_bytes());
-        let call = r#"{"method":"tools/call","params":{"arguments":{"name":"x"},"name":"y"}}"#;
-        assert_eq!(of(call).as_deref(), Some("y"));
-        for other in [
-            r#"{"method":"prompts/get","params":{"name":"y"}}"#,
-            r#"{"method":"tools/call"}"#,
-            r#"{"method":"tools/call","params":{"name":7}}"#,
-            "{",
-        ] {
-            assert_eq!(of(other), None, "{other}");
-        }
+        let of = |method: &str, params: &str| {
+            let params = RawValue::from_string(params.to_owned()).unwrap();
+            called_tool(method, Some(&params)).map(Cow::into_owned)
+        };
+        let call = r#"{"arguments":{"name":"x"},"name":"y"}"#;
+        assert_eq!(of("tools/call", call).as_deref(), Some("y"));
+        assert_eq!(
+            of("tools/call", r#"{"name":"\u0079"}"#).as_deref(),
+            Some("y")
+        );
+        assert_eq!(of("prompts/get", r#"{"name":"y"}"#), None);
+        assert_eq!(of("tools/call", r#"{"name":7}"#), None);
+        assert_eq!(called_tool("tools/call", None), None);
     }
 }

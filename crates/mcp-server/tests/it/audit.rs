@@ -3,7 +3,7 @@
 use mcp_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::counter::{Counter, Replica};
+use crate::counter::{Counter, CountingServer};
 use crate::server::{PATIENCE, Server, call};
 
 /// The lines of a file, once there are so many.
@@ -32,7 +32,7 @@ async fn every_call_has_a_line_however_it_ends() {
         ("MCP_AUDIT_LOG", file.to_str().unwrap()),
         ("MCP_KEY_CONCURRENCY", "1"),
     ];
-    let replica = Replica::start(&tool, &variables).await;
+    let replica = CountingServer::start(&tool, &variables).await;
     let given_up = replica.calling("k");
     tool.until_begun(1).await;
     assert_eq!(replica.call(None, json!({})).await.status, 429);

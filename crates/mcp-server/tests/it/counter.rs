@@ -97,12 +97,12 @@ impl Tool for Counter {
 }
 
 /// A server with that tool. It ends when this is dropped.
-pub(crate) struct Replica {
+pub(crate) struct CountingServer {
     pub(crate) url: String,
     _stop: tokio_util::sync::DropGuard,
 }
 
-impl Replica {
+impl CountingServer {
     /// A server with those variables.
     pub(crate) async fn start(tool: &Counter, variables: &[(&str, &str)]) -> Self {
         let vars = Vars::default().with("MCP_AUDIT_LOG", "none");

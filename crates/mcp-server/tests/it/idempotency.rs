@@ -3,26 +3,26 @@
 use mcp_testkit::{Redis, eventually, fetched};
 use serde_json::{Value, json};
 
-use crate::counter::{Counter, Replica, code_of, runs_of};
+use crate::counter::{Counter, CountingServer, code_of, runs_of};
 use crate::server::{PATIENCE, Server, answer};
 
 /// Two replicas of the tool, on that Redis.
-async fn pair(tool: &Counter, redis: &Redis) -> (Replica, Replica) {
+async fn pair(tool: &Counter, redis: &Redis) -> (CountingServer, CountingServer) {
     let url = redis.url();
     let variables = [
         ("REDIS_URL", url.as_str()),
         ("MCP_IDEMPOTENCY_LEASE_MS", "2000"),
     ];
     (
-        Replica::start(tool, &variables).await,
-        Replica::start(tool, &variables).await,
+        CountingServer::start(tool, &variables).await,
+        CountingServer::start(tool, &variables).await,
     )
 }
 
 #[tokio::test]
 async fn a_repeated_key_is_answered_with_the_stored_result_wherever_it_stands() {
     let tool = Counter::open();
-    let replica = Replica::start(&tool, &[]).await;
+    let replica = CountingServer::start(&tool, &[]).await;
     let first = replica.call(Some("t/j%C3%B6b/s"), json!({})).await;
     assert_eq!(runs_of(&first), 1);
     let again = replica.call(Some("t/j%C3%B6b/s"), json!({})).await;
@@ -44,7 +44,7 @@ async fn a_repeated_key_is_answered_with_the_stored_result_wherever_it_stands() 
 #[tokio::test]
 async fn a_key_that_was_used_for_other_arguments_is_refused() {
     let tool = Counter::open();
-    let replica = Replica::start(&tool, &[]).await;
+    let replica = CountingServer::start(&tool, &[]).await;
     replica.count("k").await;
     let refused = replica.call(Some("k"), json!({"fail": "internal"})).await;
     assert_eq!(code_of(&refused), -32602);

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::counter::{Counter, Replica, runs_of};
+use crate::counter::{Counter, CountingServer, runs_of};
 use crate::server::{Answer, PATIENCE, Server, answer, error_of};
 
 /// A call that is refused for now.
@@ -22,7 +22,7 @@ async fn calls_over_the_rate_are_told_when_to_come_again() {
     let tool = Counter::open();
     // One an hour or so would be no test of the burst; the rate is whole calls a second.
     let limits = [("MCP_KEY_RATE", "1"), ("MCP_KEY_BURST", "3")];
-    let replica = Replica::start(&tool, &limits).await;
+    let replica = CountingServer::start(&tool, &limits).await;
     let calls = (0..20).map(|_| replica.call(None, json!({})));
     let answers = futures::future::join_all(calls).await;
     let (taken, refused): (Vec<_>, Vec<_>) =
@@ -47,7 +47,7 @@ async fn calls_over_the_rate_are_told_when_to_come_again() {
 #[tokio::test]
 async fn a_key_has_only_so_many_calls_under_way() {
     let tool = Counter::closed();
-    let replica = Replica::start(&tool, &[("MCP_KEY_CONCURRENCY", "2")]).await;
+    let replica = CountingServer::start(&tool, &[("MCP_KEY_CONCURRENCY", "2")]).await;
     let under_way = [replica.calling("a"), replica.calling("b")];
     tool.until_begun(2).await;
     assert_later(&replica.call(None, json!({})).await, 429);
@@ -61,7 +61,7 @@ async fn a_key_has_only_so_many_calls_under_way() {
 #[tokio::test]
 async fn an_overloaded_server_says_so_at_once_and_stays_healthy() {
     let tool = Counter::closed();
-    let replica = Replica::start(&tool, &[("MCP_MAX_IN_FLIGHT", "2")]).await;
+    let replica = CountingServer::start(&tool, &[("MCP_MAX_IN_FLIGHT", "2")]).await;
     let under_way = [replica.calling("a"), replica.calling("b")];
     tool.until_begun(2).await;
     assert_later(&replica.call(None, json!({})).await, 503);
@@ -86,7 +86,7 @@ async fn bodies_are_bounded_one_by_one_and_together() {
         ("MCP_MAX_BODY_BYTES", "4096"),
         ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "6000"),
     ];
-    let replica = Replica::start(&tool, &limits).await;
+    let replica = CountingServer::start(&tool, &limits).await;
     let padded = |bytes: usize| json!({"padding": "x".repeat(bytes)});
     let refused = replica.call(None, padded(4_096)).await;
     assert_eq!(refused.status, 413, "{refused:?}");
@@ -102,7 +102,7 @@ async fn bodies_are_bounded_one_by_one_and_together() {
 #[tokio::test]
 async fn connections_are_bounded() {
     let tool = Counter::open();
-    let replica = Replica::start(&tool, &[("MCP_MAX_CONNECTIONS", "2")]).await;
+    let replica = CountingServer::start(&tool, &[("MCP_MAX_CONNECTIONS", "2")]).await;
     let address = replica.url.split('/').nth(2).unwrap();
     let open = [
         TcpStream::connect(address).await.unwrap(),
@@ -134,7 +134,7 @@ async fn connections_are_bounded() {
 #[tokio::test]
 async fn a_tool_has_a_time_of_its_own() {
     let tool = Counter::closed();
-    let replica = Replica::start(&tool, &[("MCP_TOOL_TIMEOUT_MS", "60000,count=100")]).await;
+    let replica = CountingServer::start(&tool, &[("MCP_TOOL_TIMEOUT_MS", "60000,count=100")]).await;
     let late = replica.call(Some("k"), json!({})).await;
     let error = error_of(&late.body["result"]);
     assert_eq!(
