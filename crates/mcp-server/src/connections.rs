@@ -1,5 +1,7 @@
 //! Connections, with the bounds in time that `axum::serve` does not have.
 
+mod patient;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -12,9 +14,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use patient::Patient;
+
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
 const HEADERS: Duration = Duration::from_secs(75);
+/// How long a client may read nothing of what is sent to it.
+const WRITES: Duration = Duration::from_secs(30);
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,7 +56,7 @@ pub(crate) async fn accept(
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             routes.clone().oneshot(request.map(Body::new))
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(Patient::new(stream, WRITES)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

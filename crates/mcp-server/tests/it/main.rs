@@ -11,6 +11,7 @@ mod malformed;
 mod panics;
 mod questions;
 mod replica;
+mod sdks;
 mod server;
 mod sse;
 mod start;
