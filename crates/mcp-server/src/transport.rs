@@ -135,7 +135,7 @@ async fn answer(service: &Service, parts: Parts, body: &[u8]) -> Response {
         Err(refusal) => respond(Reply::error(
             StatusCode::BAD_REQUEST,
             refusal.id,
-            refusal.error,
+            *refusal.error,
         )),
     }
 }

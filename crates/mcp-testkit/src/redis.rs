@@ -42,7 +42,7 @@ impl Redis {
                 return Self {
                     process,
                     port,
-                    folder: folder,
+                    folder,
                 };
             }
             // Another process was faster than it at its port.

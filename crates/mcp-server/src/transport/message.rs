@@ -34,7 +34,7 @@ pub(crate) enum Message<'a> {
 pub(crate) struct Refusal {
     /// The message's own, if it has one that can be read.
     pub(crate) id: Option<RequestId>,
-    pub(crate) error: ErrorData,
+    pub(crate) error: Box<ErrorData>,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +147,7 @@ fn invalid(id: Option<RequestId>, what: &'static str) -> Refusal {
 }
 
 fn refusal(code: ErrorCode, id: Option<RequestId>, what: impl Into<Cow<'static, str>>) -> Refusal {
-    let error = ErrorData::new(code, what, None);
+    let error = Box::new(ErrorData::new(code, what, None));
     Refusal { id, error }
 }
 

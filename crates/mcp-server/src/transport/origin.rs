@@ -65,7 +65,7 @@ impl Guard {
         };
         let named = match headers.get(header::HOST) {
             Some(host) => host.to_str().ok().and_then(authority),
-            None => uri.authority().map(|authority| host(authority)),
+            None => uri.authority().map(host),
         };
         named.is_some_and(|named| allowed.iter().any(|allowed| allowed.covers(&named)))
     }

@@ -50,7 +50,7 @@ pub(super) async fn post(service: &Service, session: &str, parts: Parts, body: B
     match message::parse(&body) {
         Err(refusal) => {
             let status = StatusCode::BAD_REQUEST;
-            return respond(Reply::error(status, refusal.id, refusal.error));
+            return respond(Reply::error(status, refusal.id, *refusal.error));
         }
         Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
         Ok(Message::Request { .. } | Message::Notification { .. }) => {}
