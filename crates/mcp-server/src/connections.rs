@@ -1,5 +1,7 @@
 //! Connections, with the bounds in time that `axum::serve` does not have.
 
+mod patient;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -17,10 +19,13 @@ use tower::ServiceExt as _;
 use crate::access::gate::PeerAddress;
 use crate::metric_definitions as metric;
 use crate::tls::Tls;
+use patient::Patient;
 
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
 const HEADERS: Duration = Duration::from_secs(75);
+/// How long a client may read nothing of what is sent to it.
+const WRITES: Duration = Duration::from_secs(30);
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -103,6 +108,7 @@ impl Connection {
             request.extensions_mut().insert(peer);
             routes.clone().oneshot(request.map(Body::new))
         });
+        let stream = Patient::new(stream, WRITES);
         let connection = http.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");

@@ -137,7 +137,7 @@ impl Idempotency {
             return Ok(Turn::Run(lead, None));
         };
         match shared.claim(id, deadline).await? {
-            SharedClaim::Lease(lease) => Ok(Turn::Run(lead, Some(lease))),
+            SharedClaim::Lease(lease) => Ok(Turn::Run(lead, Some(Box::new(lease)))),
             SharedClaim::OtherCall => Err(NotOnce::OtherCall),
             SharedClaim::Stored(bytes) => {
                 let bytes: Arc<[u8]> = bytes.into();
@@ -150,7 +150,7 @@ impl Idempotency {
 
 enum Turn<'a> {
     Stored(Arc<[u8]>),
-    Run(Lead<'a>, Option<Lease>),
+    Run(Lead<'a>, Option<Box<Lease>>),
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotOnce> {
@@ -162,7 +162,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotOnce> {
 async fn store_if_ok<T: Serialize, E>(
     result: Result<T, E>,
     lead: Lead<'_>,
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
 ) -> Result<T, E> {
     let Ok(value) = &result else {
         return result;

@@ -12,7 +12,7 @@ const ANY_HOST: (&str, &str) = ("MCP_ALLOWED_HOSTS", "*");
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 /// What `mcp-server keys new` prints: a key and a line.
-async fn new_key(flags: &[&str]) -> (String, String) {
+pub(crate) async fn new_key(flags: &[&str]) -> (String, String) {
     let mut process = Server::builder().args(["keys", "new"]).args(flags).start();
     assert!(
         process.wait_exit(PATIENCE).await.success(),
@@ -25,12 +25,13 @@ async fn new_key(flags: &[&str]) -> (String, String) {
     (printed[0].clone(), printed[1].clone())
 }
 
-struct Keys {
+/// A file of keys.
+pub(crate) struct Keys {
     folder: tempfile::TempDir,
 }
 
 impl Keys {
-    fn new(lines: &[&str]) -> Self {
+    pub(crate) fn new(lines: &[&str]) -> Self {
         let keys = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -38,7 +39,7 @@ impl Keys {
         keys
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("keys")
     }
 

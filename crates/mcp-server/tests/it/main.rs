@@ -1,6 +1,7 @@
 //! The server as its callers see it: its own process, or replicas of the example server, spoken to over HTTP.
 
 mod audit;
+mod behind_the_gate;
 mod callers;
 mod conformance;
 mod counter;
@@ -16,6 +17,7 @@ mod malformed;
 mod panics;
 mod questions;
 mod replica;
+mod sdks;
 mod server;
 mod sse;
 mod start;
