@@ -43,7 +43,7 @@ pub(crate) use suspension::{Suspension, fits, wanted};
 const ANSWER_MAX: Duration = Duration::from_secs(300);
 
 /// Where a request of 2026-07-28 says what its client can do.
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(crate) const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The caller of one request. Cheap to clone; the default one is nobody: it hears nothing and answers nothing.
 #[derive(Clone, Debug, Default)]

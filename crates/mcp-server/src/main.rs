@@ -5,9 +5,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mcp_runtime::{Telemetry, Vars, signals};
 use mcp_server::{App, ServerConfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 mod cli;
+
+/// A call is many small allocations on several threads, which is what this one is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Before any thread exists: this process may be meant as the launcher of a stdio server.
@@ -31,6 +36,7 @@ async fn run() -> anyhow::Result<()> {
     let vars = Vars::from_env();
     let config = ServerConfig::from_vars(&vars)?;
     let telemetry = Telemetry::init("mcp-server", &vars)?;
+    raise_open_files();
     let stop = signals::stop_token()?;
     let (bind, port) = (config.bind, config.port);
     let listener = TcpListener::bind((bind, port)).await.with_context(|| {
@@ -42,4 +48,16 @@ async fn run() -> anyhow::Result<()> {
     let result = mcp_server::run(listener, app, stop).await;
     telemetry.shutdown();
     result
+}
+
+/// Each open stream is an open file, and the usual limit of 1024 is meant to be raised by programs that need more.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files can't be raised");
+    }
 }

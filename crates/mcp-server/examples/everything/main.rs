@@ -4,6 +4,10 @@
 #[path = "server.rs"]
 mod server;
 
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use mcp_runtime::{Telemetry, Vars, signals};
 use mcp_server::ServerConfig;
 use tokio::net::TcpListener;

@@ -11,8 +11,9 @@ use axum::http::{HeaderValue, StatusCode};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rmcp::model::{
-    ClientRequest, CustomRequest, ErrorCode, InitializeResult, InputRequiredResult, InputResponses,
-    JsonObject, ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
+    CallToolRequestParams, CallToolResponse, ClientRequest, CustomRequest, ErrorCode,
+    InitializeResult, InputRequiredResult, InputResponses, JsonObject, ProtocolVersion, RequestId,
+    RequestMetaObject, ServerJsonRpcMessage, ServerResult,
 };
 use rmcp::service::{Peer, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -25,7 +26,7 @@ use super::request::{self, Return};
 use crate::access::Access;
 use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
-use crate::caller::{Caller, NewCaller, Suspension, encode};
+use crate::caller::{CAPABILITIES, Caller, NewCaller, Suspension, encode};
 use crate::replica::Replica;
 
 /// Methods that 2026-07-28 no longer has, whatever their parameters.
@@ -36,6 +37,9 @@ const REMOVED: [&str; 5] = [
     "resources/subscribe",
     "resources/unsubscribe",
 ];
+
+/// Where a request says its version.
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The MCP methods, and what they share.
 #[derive(Clone)]
@@ -147,10 +151,7 @@ impl Service {
         let is_discover = matches!(request, ClientRequest::DiscoverRequest(_));
         // Such requests have HTTP statuses for their errors; older ones are always answered with 200.
         let speaks_http = is_own || is_discover;
-        let is_complete = !speaks_http
-            || meta
-                .missing_required_keys(&ProtocolVersion::V_2026_07_28)
-                .is_empty();
+        let is_complete = !speaks_http || says_enough(&meta);
         if !is_own {
             meta.set_protocol_version(version.clone());
         }
@@ -311,6 +312,13 @@ impl Identity {
     }
 }
 
+/// Whether `_meta` has what 2026-07-28 requires there.
+fn says_enough(meta: &RequestMetaObject) -> bool {
+    let meta = &meta.0.0;
+    let says = |key: &str, fits: fn(&Value) -> bool| meta.get(key).is_some_and(fits);
+    says(CAPABILITIES, Value::is_object) && says(VERSION, Value::is_string)
+}
+
 fn status(speaks_http: bool, is_complete: bool, code: ErrorCode) -> StatusCode {
     match code {
         _ if !speaks_http => StatusCode::OK,
@@ -349,6 +357,47 @@ impl Reply {
     }
 }
 
+/// Whether rmcp would let a request with that `_meta` through to its method.
+fn is_sound<H: ServerHandler>(handler: &H, meta: &RequestMetaObject) -> bool {
+    let Some(version) = version(meta) else {
+        return false;
+    };
+    let supported = handler.supported_protocol_versions();
+    let is_supported = supported.iter().any(|known| known.as_str() == version);
+    is_supported && (version < ProtocolVersion::V_2026_07_28.as_str() || says_enough(meta))
+}
+
+fn version(meta: &RequestMetaObject) -> Option<&str> {
+    meta.0.0.get(VERSION)?.as_str()
+}
+
+/// A call, straight to its handler: rmcp's way there reads `_meta` again and again, and most requests are calls.
+async fn called<H: ServerHandler>(
+    handler: &H,
+    params: CallToolRequestParams,
+    context: RequestContext<RoleServer>,
+) -> Result<ServerResult, ErrorData> {
+    let newest = ProtocolVersion::V_2026_07_28;
+    let is_modern = version(&context.meta).is_some_and(|version| version >= newest.as_str());
+    match handler.call_tool(params, context).await? {
+        CallToolResponse::Complete(mut result) => {
+            if !is_modern {
+                // Older clients do not know it.
+                result.result_type = None;
+            }
+            Ok(ServerResult::CallToolResult(result))
+        }
+        CallToolResponse::InputRequired(result) if is_modern => {
+            Ok(ServerResult::InputRequiredResult(result))
+        }
+        // What `Caller` makes of a call comes by another way, and for those alone who know it.
+        _ => Err(ErrorData::internal_error(
+            "the tool's answer is none for this caller",
+            None,
+        )),
+    }
+}
+
 /// rmcp's handler, whatever its type.
 trait Methods: Send + Sync {
     fn handle(
@@ -375,6 +424,12 @@ impl<H: ServerHandler> Methods for H {
         request: ClientRequest,
         context: RequestContext<RoleServer>,
     ) -> BoxFuture<'_, Result<ServerResult, ErrorData>> {
+        let request = match request {
+            ClientRequest::CallToolRequest(call) if is_sound(self, &context.meta) => {
+                return called(self, call.params, context).boxed();
+            }
+            other => other,
+        };
         rmcp::Service::handle_request(self, request, context).boxed()
     }
 
