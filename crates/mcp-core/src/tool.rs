@@ -18,6 +18,8 @@ use crate::servers_config::{ServerConfig, ServerFields};
 pub const SERVER_INITIALIZE: &str = "server_initialize";
 /// Generate an SVG.
 pub const GENERATE_SVG: &str = "generate_svg";
+/// Change an SVG that was generated.
+pub const REFINE_SVG: &str = "refine_svg";
 /// Publish a server to the registry.
 pub const PUBLISH_SERVER: &str = "publish_server";
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -11,15 +12,23 @@ use mcp_runtime::{Conditions, admin, trace_context};
 use mcp_sandbox::Sandbox;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rmcp::ServerHandler;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::access::Access;
+use crate::access::settings::AccessConfig;
+use crate::calls::Calls;
 use crate::config::ServerConfig;
 use crate::connections;
 use crate::handler::Handler;
+use crate::idempotency::Idempotency;
 use crate::metric_definitions as metric;
+use crate::redis_link::RedisLink;
+use crate::replica::Replica;
+use crate::tls::Tls;
 use crate::tools::Tools;
 use crate::tools::server_initialize::ServerInitialize;
 use crate::transport;
@@ -32,8 +41,14 @@ pub struct App {
     routes: Router,
     tools: Tools,
     ready: Conditions,
-    cancel: CancellationToken,
+    replica: Arc<Replica>,
     drain: Duration,
+    calls: Arc<Calls>,
+    tls: Option<Tls>,
+    access: AccessConfig,
+    connections_max: usize,
+    /// Whether there is a link to Redis, where one was asked for.
+    linked: redis::RedisResult<()>,
 }
 
 impl App {
@@ -44,18 +59,46 @@ impl App {
 
     /// A server of those tools: the product's ([`tools`]), others, or both.
     pub fn with_tools(config: &ServerConfig, tools: Tools, metrics: PrometheusHandle) -> Self {
+        Self::with_handler(config, tools, |handler| handler, metrics)
+    }
+
+    /// A server of those tools whose handler is wrapped in another one, which has more methods of MCP: resources,
+    /// prompts. To be called within a tokio runtime.
+    pub fn with_handler<H: ServerHandler>(
+        config: &ServerConfig,
+        tools: Tools,
+        wrap: impl FnOnce(Handler) -> H,
+        metrics: PrometheusHandle,
+    ) -> Self {
         metric::describe();
         let (live, ready) = (Conditions::default(), Conditions::default());
-        let cancel = CancellationToken::new();
-        let routes = transport::router(Handler::new(tools.clone()), config, cancel.clone())
+        let access = Access::new(&config.access);
+        let redis = config.redis_url.as_ref().map(RedisLink::new).transpose();
+        let (redis, linked) = match redis {
+            Ok(redis) => (redis, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let replica = Replica::new(config, redis.as_ref());
+        let calls = Arc::new(Calls {
+            access: access.clone(),
+            idempotency: Idempotency::new(config.idempotency, redis),
+            timeouts: config.timeouts.clone(),
+        });
+        let handler = wrap(Handler::new(tools.clone(), calls.clone()));
+        let routes = transport::router(handler, config, access, Arc::clone(&replica))
             .layer(middleware::from_fn(observe))
             .merge(admin::router(live, ready.clone(), metrics));
         Self {
             routes,
             tools,
             ready,
-            cancel,
+            replica,
             drain: config.drain,
+            calls,
+            tls: config.tls.clone(),
+            access: config.access.clone(),
+            connections_max: config.connections_max,
+            linked,
         }
     }
 }
@@ -70,27 +113,47 @@ pub fn tools(config: &ServerConfig) -> Tools {
 /// those that have not.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the configuration does not fit the tools, or the listener fails.
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    app.calls.timeouts.check(&app.tools)?;
+    app.linked.context("REDIS_URL")?;
+    let access = app.calls.access.clone();
+    let ended = stop.child_token();
+    let _followers = ended.clone().drop_guard();
+    let follower = access.clone();
+    let config = app.access;
+    let until = ended.clone();
+    tokio::spawn(async move { follower.follow(config, until).await });
+    if let Some(tls) = app.tls.clone() {
+        tokio::spawn(tls.follow(ended));
+    }
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
-    let connections = connections::accept(listener, app.routes, stop).await?;
+    let connections =
+        connections::accept(listener, app.routes, app.tls, app.connections_max, stop).await?;
     stopping.fails("the server is stopping");
+    app.replica.drain();
     let mut finished = std::pin::pin!(connections.shutdown());
     if tokio::time::timeout(app.drain, &mut finished)
         .await
         .is_err()
     {
         tracing::warn!("calls are still under way after the drain time: cancelling them");
-        // Cancelled last: rmcp answers what is under way with 500 then.
-        app.cancel.cancel();
+        app.replica.ended.cancel();
         let _ = tokio::time::timeout(CLOSE, finished).await;
     }
+    app.replica.ended.cancel();
     if tokio::time::timeout(CLOSE, app.tools.close())
         .await
         .is_err()
     {
         tracing::warn!("tools have not come to their end");
+    }
+    if tokio::time::timeout(CLOSE, access.audit().flush())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last audit lines are not written");
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Connections, with the bounds in time that `axum::serve` does not have.
 
+mod patient;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -7,16 +9,28 @@ use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use metrics::counter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::access::gate::PeerAddress;
+use crate::metric_definitions as metric;
+use crate::tls::Tls;
+use patient::Patient;
+
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
 const HEADERS: Duration = Duration::from_secs(75);
+/// How long a client may read nothing of what is sent to it.
+const WRITES: Duration = Duration::from_secs(30);
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection over the bound is told before it is closed.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Serves `routes` until `stop`, then closes the listener. What is returned waits for the requests under way.
 ///
@@ -25,6 +39,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn accept(
     listener: TcpListener,
     routes: Router,
+    tls: Option<Tls>,
+    connections_max: usize,
     stop: CancellationToken,
 ) -> std::io::Result<GracefulShutdown> {
     listener.local_addr()?;
@@ -36,26 +52,66 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return Ok(connections),
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        if connections.count() >= connections_max {
+            counter!(metric::REFUSED, "reason" => "too-many-connections").increment(1);
+            if tls.is_none() {
+                // A new socket takes this much at once; who doesn't get it sees a closed connection.
+                let _ = stream.try_write(FULL);
+            }
+            continue;
+        }
         // An answer is one write: waiting to fill a packet only delays it. Where this fails, it is merely slower.
         let _ = stream.set_nodelay(true);
-        let routes = routes.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let connection = Connection {
+            http: http.clone(),
+            routes: routes.clone(),
+            peer: PeerAddress(peer),
+            watcher: connections.watcher(),
+        };
+        match tls.clone() {
+            None => tokio::spawn(connection.serve(stream)),
+            Some(tls) => tokio::spawn(async move {
+                match tls.accept(stream).await {
+                    Ok(stream) => connection.serve(stream).await,
+                    Err(error) => tracing::debug!(error, "a TLS handshake failed"),
+                }
+            }),
+        };
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    http: http1::Builder,
+    routes: Router,
+    peer: PeerAddress,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self {
+            http,
+            routes,
+            peer,
+            watcher,
+        } = self;
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
             routes.clone().oneshot(request.map(Body::new))
         });
+        let stream = Patient::new(stream, WRITES);
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }

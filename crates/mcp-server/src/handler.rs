@@ -1,56 +1,56 @@
 //! The MCP methods over the tools. One handler serves every request; it holds no state of a caller.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::FutureExt as _;
+use axum::http::request::Parts;
 use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
-use metrics::{counter, histogram};
+use metrics::counter;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
-    Implementation, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
+    CustomResult, GetTaskParams, GetTaskResult, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
-use tokio::time::Instant;
 
+use crate::caller::Caller;
+use crate::calls::{CallError, Calls};
+use crate::idempotency::NotOnce;
 use crate::metric_definitions as metric;
-use crate::tools::{AnyTool, ToolContext, Tools};
+use crate::tools::Tools;
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
-/// The methods of this server. rmcp hands on a request of one of them as unknown when its `params` do not fit.
-const METHODS: [&str; 3] = ["server/discover", "tools/call", "tools/list"];
-/// Those that 2026-07-28 no longer has.
-const LEGACY_METHODS: [&str; 2] = ["initialize", "ping"];
-/// The last bound on a call; tools have their own, tighter ones.
-const CALL_MAX: Duration = Duration::from_secs(300);
 
 /// The server as rmcp sees it; cheap to clone.
 #[derive(Clone)]
 pub struct Handler {
     tools: Arc<Tools>,
+    calls: Arc<Calls>,
 }
 
 impl Handler {
     /// A handler over those tools.
-    pub fn new(tools: Tools) -> Self {
+    pub(crate) fn new(tools: Tools, calls: Arc<Calls>) -> Self {
         Self {
             tools: Arc::new(tools),
+            calls,
         }
     }
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let mut info = ServerConfig::new(if self.tools.have_tasks() {
+            capabilities.enable_tasks().build()
+        } else {
+            capabilities.build()
+        });
         info.server_info = Implementation::new("mcp-hybrid", env!("CARGO_PKG_VERSION"));
         info.instructions = Some(
             "Tools that start, generate and publish. Each call is complete in itself: no session is kept.".into(),
@@ -70,7 +70,7 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        self.tools.get(name).map(|tool| tool.describe())
+        self.tools.description(name)
     }
 
     async fn call_tool(
@@ -78,24 +78,19 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let parts = context.extensions.get::<Parts>();
         let Some(tool) = self.tools.get(&request.name) else {
+            self.calls.refused(parts, &request.name, "unknown-tool");
             let name = mcp_core::text::bounded(&request.name, 100);
             return Err(ErrorData::invalid_params(
                 format!("there is no tool {name:?}"),
                 None,
             ));
         };
-        let key = context
-            .meta
-            .0
-            .get(idempotency::META_KEY)
-            .and_then(Value::as_str);
-        let tool_context = ToolContext {
-            idempotency_key: key.map(str::to_owned),
-        };
         let arguments = request.arguments.unwrap_or_default();
-        let began = Instant::now();
-        let call = guarded(tool.as_ref(), arguments, tool_context);
+        let caller = Caller::of(&context);
+        let key = context.meta.0.get(idempotency::META_KEY);
+        let call = self.calls.run(tool.as_ref(), arguments, caller, parts, key);
         let outcome = tokio::select! {
             outcome = call => outcome,
             // The caller went away. Dropping the call ends what it started.
@@ -103,21 +98,29 @@ impl ServerHandler for Handler {
                 return Err(ErrorData::internal_error("the call was cancelled", None));
             }
         };
-        let error = outcome
-            .as_ref()
-            .err()
-            .map_or("", |failure| failure.code.as_str());
-        histogram!(metric::TOOL_DURATION, "tool" => tool.name(), "error_type" => error)
-            .record(began.elapsed());
         match outcome {
-            Ok(output) => Ok(success(output).into()),
-            Err(failure) if failure.code == ErrorCode::Internal => {
+            Ok(result) => Ok(result.into()),
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::Internal => {
                 Err(ErrorData::internal_error(failure.message, None))
             }
-            Err(failure) => {
+            // The call goes on in another request, or has nobody to ask.
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::InputRequired => {
+                Ok(error_result(&failure).into())
+            }
+            Err(CallError::Tool(failure)) => {
                 counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => failure.code.as_str()).increment(1);
                 tracing::warn!(tool = tool.name(), code = %failure.code, "tool failed: {}", failure.message);
                 Ok(error_result(&failure).into())
+            }
+            Err(error @ CallError::Forbidden(_)) => {
+                Err(ErrorData::invalid_request(error.to_string(), None))
+            }
+            Err(error @ (CallError::BadKey(_) | CallError::NotOnce(NotOnce::OtherCall))) => {
+                Err(ErrorData::invalid_params(error.to_string(), None))
+            }
+            // -32603 is what callers try again.
+            Err(error @ CallError::NotOnce(_)) => {
+                Err(ErrorData::internal_error(error.to_string(), None))
             }
         }
     }
@@ -160,59 +163,56 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        context: RequestContext<RoleServer>,
+        _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = mcp_core::text::bounded(&request.method, 100);
-        let is_legacy = context
-            .protocol_version()
-            .is_none_or(|version| version.has_initialize());
-        let known = METHODS.contains(&&*method) || is_legacy && LEGACY_METHODS.contains(&&*method);
-        Err(if known {
-            let what = format!("`params` do not fit `{method}`");
-            ErrorData::invalid_params(what, None)
-        } else {
-            let what = format!("there is no method {method:?}");
-            ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, what, None)
-        })
+        let what = format!("there is no method {method:?}");
+        Err(ErrorData::new(
+            rmcp::model::ErrorCode::METHOD_NOT_FOUND,
+            what,
+            None,
+        ))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let task = replica.tasks.get(&request.task_id, &replica.relay).await?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        let (id, answers) = (&request.task_id, request.input_responses);
+        replica.tasks.update(id, answers, &replica.relay).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(&context);
+        let replica = caller.replica().ok_or_else(no_tasks)?;
+        replica.tasks.cancel(&request.task_id, &replica.relay).await
     }
 }
 
-/// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.
-async fn guarded(
-    tool: &dyn AnyTool,
-    arguments: serde_json::Map<String, Value>,
-    context: ToolContext,
-) -> Result<Value, Failure> {
-    let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
-    match tokio::time::timeout(CALL_MAX, call).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => {
-            // The panic hook has logged where and why; the caller learns only that it was not its fault.
-            counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => ErrorCode::Internal.as_str()).increment(1);
-            let id = uuid::Uuid::new_v4();
-            tracing::error!(tool = tool.name(), %id, "the tool panicked");
-            Err(Failure::new(
-                ErrorCode::Internal,
-                format!("the tool failed inside; the server's log has it under {id}"),
-            ))
-        }
-        Err(_) => {
-            let seconds = CALL_MAX.as_secs();
-            Err(Failure::new(
-                ErrorCode::CallTimeout,
-                format!("the tool did not end within {seconds} s"),
-            ))
-        }
-    }
+fn no_tasks() -> ErrorData {
+    ErrorData::internal_error("this request came without a replica", None)
 }
 
-fn success(output: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
-    result.structured_content = Some(output);
-    result
-}
-
-fn error_result(failure: &Failure) -> CallToolResult {
+/// A failure as the result of a call: the sentence for people, the code for programs.
+pub(crate) fn error_result(failure: &Failure) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(failure.message.clone())]);
     if let Ok(error) = serde_json::to_value(ToolError::from(failure)) {
         let mut meta = MetaObject::new();

@@ -12,7 +12,10 @@ mod cli;
 fn main() -> ExitCode {
     // Before any thread exists: this process may be meant as the launcher of a stdio server.
     mcp_sandbox::launcher::run_if_requested();
-    let cli::Cli {} = mcp_runtime::flags::parse();
+    let cli: cli::Cli = mcp_runtime::flags::parse();
+    if let Some(command) = cli.command {
+        return command.run();
+    }
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -34,7 +37,7 @@ async fn run() -> anyhow::Result<()> {
         format!("PORT={port}: {bind}:{port} can't be bound; choose another, or 0 for any free one")
     })?;
     let commands: Vec<_> = config.policy.command_names().collect();
-    tracing::info!(address = %listener.local_addr()?, ?commands, "mcp-server {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, "mcp-server {}", env!("CARGO_PKG_VERSION"));
     let app = App::new(&config, telemetry.metrics());
     let result = mcp_server::run(listener, app, stop).await;
     telemetry.shutdown();

@@ -2,6 +2,7 @@
 
 pub mod server_initialize;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure};
-use rmcp::model::{JsonObject, ToolAnnotations};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::caller::Caller;
 
 /// A tool with typed arguments and a typed result.
 pub trait Tool: Send + Sync + 'static {
@@ -50,44 +53,101 @@ pub trait Tool: Send + Sync + 'static {
 pub struct ToolContext {
     /// The key under which a repetition of the call is the same call.
     pub idempotency_key: Option<String>,
+    /// Who calls: to be told how far it is, and to be asked.
+    pub caller: Caller,
 }
 
 /// The tools of a server, by name.
 #[derive(Clone, Default)]
-pub struct Tools(BTreeMap<&'static str, Arc<dyn AnyTool>>);
+pub struct Tools {
+    by_name: BTreeMap<Cow<'static, str>, Offered>,
+    tasks: bool,
+}
+
+/// A tool and its description, which stays the same.
+#[derive(Clone)]
+struct Offered {
+    tool: Arc<dyn AnyTool>,
+    description: rmcp::model::Tool,
+}
 
 impl Tools {
     /// Adds a tool. The last one of a name wins.
     #[must_use]
     pub fn with(mut self, tool: impl Tool) -> Self {
-        self.0.insert(tool.name(), Arc::new(tool));
+        let offered = Offered {
+            description: describe(&tool),
+            tool: Arc::new(tool),
+        };
+        self.by_name
+            .insert(offered.description.name.clone(), offered);
         self
+    }
+
+    /// Adds a tool that speaks MCP itself: with a schema of its own, and any kind of content.
+    #[must_use]
+    pub fn with_raw<F, R>(
+        mut self,
+        name: &'static str,
+        mut description: rmcp::model::Tool,
+        call: F,
+    ) -> Self
+    where
+        F: Fn(JsonObject, ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<CallToolResult, Failure>> + Send + 'static,
+    {
+        description.name = name.into();
+        let tool = Arc::new(Raw { name, call });
+        self.by_name
+            .insert(name.into(), Offered { tool, description });
+        self
+    }
+
+    /// Declares that some of the tools may go on as tasks ([`Caller::run_as_task`]).
+    #[must_use]
+    pub fn with_tasks(mut self) -> Self {
+        self.tasks = true;
+        self
+    }
+
+    pub(crate) fn have_tasks(&self) -> bool {
+        self.tasks
     }
 
     /// Descriptions for `tools/list`, in the order of names.
     pub(crate) fn list(&self) -> Vec<rmcp::model::Tool> {
-        self.0.values().map(|tool| tool.describe()).collect()
+        let offered = self.by_name.values();
+        offered.map(|offered| offered.description.clone()).collect()
     }
 
     /// Waits until every tool is at its end.
     pub(crate) async fn close(&self) {
-        futures::future::join_all(self.0.values().map(|tool| tool.close())).await;
+        let offered = self.by_name.values();
+        futures::future::join_all(offered.map(|offered| offered.tool.close())).await;
+    }
+
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn AnyTool>> {
-        self.0.get(name)
+        self.by_name.get(name).map(|offered| &offered.tool)
+    }
+
+    pub(crate) fn description(&self, name: &str) -> Option<rmcp::model::Tool> {
+        Some(self.by_name.get(name)?.description.clone())
     }
 }
 
 /// A [`Tool`] without its types.
 pub(crate) trait AnyTool: Send + Sync {
     fn name(&self) -> &'static str;
-    fn describe(&self) -> rmcp::model::Tool;
     fn call(
         &self,
         arguments: Map<String, Value>,
         context: ToolContext,
-    ) -> BoxFuture<'_, Result<Value, Failure>>;
+    ) -> BoxFuture<'_, Result<CallToolResult, Failure>>;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -96,21 +156,11 @@ impl<T: Tool> AnyTool for T {
         Tool::name(self)
     }
 
-    fn describe(&self) -> rmcp::model::Tool {
-        rmcp::model::Tool::new(
-            Tool::name(self),
-            Tool::description(self),
-            schema::<T::Arguments>(),
-        )
-        .with_raw_output_schema(schema::<T::Output>())
-        .with_annotations(self.annotations())
-    }
-
     fn call(
         &self,
         arguments: Map<String, Value>,
         context: ToolContext,
-    ) -> BoxFuture<'_, Result<Value, Failure>> {
+    ) -> BoxFuture<'_, Result<CallToolResult, Failure>> {
         async move {
             let arguments = serde_json::from_value(Value::Object(arguments)).map_err(|error| {
                 Failure::new(
@@ -124,12 +174,15 @@ impl<T: Tool> AnyTool for T {
                 )
             })?;
             let output = Tool::call(self, arguments, context).await?;
-            serde_json::to_value(output).map_err(|error| {
+            let output = serde_json::to_value(output).map_err(|error| {
                 Failure::new(
                     ErrorCode::Internal,
                     format!("the result can't be written: {error}"),
                 )
-            })
+            })?;
+            let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
+            result.structured_content = Some(output);
+            Ok(result)
         }
         .boxed()
     }
@@ -137,6 +190,40 @@ impl<T: Tool> AnyTool for T {
     fn close(&self) -> BoxFuture<'_, ()> {
         Tool::close(self).boxed()
     }
+}
+
+/// A tool that gives its result as it is sent.
+struct Raw<F> {
+    name: &'static str,
+    call: F,
+}
+
+impl<F, R> AnyTool for Raw<F>
+where
+    F: Fn(JsonObject, ToolContext) -> R + Send + Sync,
+    R: Future<Output = Result<CallToolResult, Failure>> + Send + 'static,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn call(
+        &self,
+        arguments: Map<String, Value>,
+        context: ToolContext,
+    ) -> BoxFuture<'_, Result<CallToolResult, Failure>> {
+        (self.call)(arguments, context).boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+fn describe<T: Tool>(tool: &T) -> rmcp::model::Tool {
+    rmcp::model::Tool::new(tool.name(), tool.description(), schema::<T::Arguments>())
+        .with_raw_output_schema(schema::<T::Output>())
+        .with_annotations(tool.annotations())
 }
 
 fn schema<T: JsonSchema>() -> Arc<JsonObject> {

@@ -1,68 +1,83 @@
-//! `POST /mcp` and `POST /message`: the same stateless service.
+//! The routes of MCP: `POST /mcp` and `POST /message` for the eras without sessions, `GET /sse` with
+//! `POST /message?sessionId=…` for 2024-11-05.
 //!
-//! rmcp's streamable HTTP service does the protocol. Before it, the shape of the message is checked here, so that every
-//! malformed one is answered with a JSON-RPC error (JSON-RPC 2.0 §5.1) instead of plain text; after it, what is still
-//! plain text becomes a JSON-RPC error too. `Accept` need not be right: one request has one JSON answer.
+//! A thin transport over rmcp's model and handler types. It runs a call on the connection's own task: no spawning, no
+//! channel, no second pass over the message. A call that has nothing to say but its answer is answered with JSON; one that
+//! speaks before that, to a client that takes event streams, turns its answer into one. Every refusal is a JSON-RPC error
+//! (JSON-RPC 2.0 §5.1).
 
-mod message;
+mod body;
+mod call;
+mod called_tool;
+mod headers;
+pub(crate) mod message;
+mod origin;
+mod peer;
+mod poster;
+mod request;
+pub(crate) mod sse;
+mod stream;
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::{Value, json};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use axum::routing::{get, post};
+use rmcp::model::RequestId;
+use rmcp::{ErrorData, ServerHandler};
+use serde_json::value::RawValue;
 
+use crate::access::Access;
+use crate::access::gate::{PeerAddress, Principal, Refusal, gate};
+use crate::access::load::Room;
+use crate::caller::outbox::Outbox;
+use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
-use crate::handler::Handler;
+use crate::relay::{self, Errand, Receipt};
+use crate::replica::Replica;
+use body::BadBody;
+pub(crate) use call::{Incoming, Known, Reply, Service};
+use called_tool::called_tool;
+use message::Message;
+pub(crate) use poster::Poster;
 
-/// Largest request body, in bytes.
-pub const BODY_MAX: usize = 4 * 1024 * 1024;
-/// How long a request's body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
-/// Largest body of an answer that is no JSON and is turned into an error, in bytes.
-const TEXT_MAX: usize = 4 * 1024;
+/// Seconds after which a caller may try again what was too much.
+const RETRY_AFTER: &str = "1";
 
-type Service = StreamableHttpService<Handler, NeverSessionManager>;
-
-/// The two routes. `cancel` ends calls that are still under way after the drain.
-pub fn router(handler: Handler, config: &ServerConfig, cancel: CancellationToken) -> Router {
-    let any = |list: &[String]| list.iter().any(|entry| entry == "*");
-    let mut settings = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
-        .with_json_response(true)
-        .with_max_request_body_bytes(BODY_MAX)
-        .with_cancellation_token(cancel)
-        .with_allowed_hosts(config.allowed_hosts.clone())
-        .with_allowed_origins(config.allowed_origins.clone())
-        .enforce_origin_validation();
-    if any(&config.allowed_hosts) {
-        settings = settings.disable_allowed_hosts();
-    }
-    if any(&config.allowed_origins) {
-        settings = settings.disable_allowed_origins();
-    }
-    let service = StreamableHttpService::new(
-        move || Ok(handler.clone()),
-        Arc::new(NeverSessionManager::default()),
-        settings,
-    );
+/// The routes over `handler`.
+pub(crate) fn router<H: ServerHandler>(
+    handler: H,
+    config: &ServerConfig,
+    access: Access,
+    replica: Arc<Replica>,
+) -> Router {
+    let service = Service::new(handler, access.clone(), config.body_max, replica);
+    relay::serve(service.clone());
+    // The guard is before the gate: it answers preflight requests, which carry no key, and lets pages read refusals. An
+    // OPTIONS that is no preflight request is not allowed.
     Router::new()
         .route("/mcp", post(mcp))
         .route("/message", post(message))
+        .route("/sse", get(sse::open))
         .with_state(service)
+        .layer(middleware::from_fn_with_state(access, gate))
+        .layer(middleware::from_fn_with_state(
+            origin::Guard::new(config),
+            origin::guard,
+        ))
 }
 
 async fn mcp(State(service): State<Service>, request: Request) -> Response {
-    answer(service, request).await
+    match read(&service, request).await {
+        Ok((parts, body, room)) => answer(&service, parts, &body, room).await,
+        Err(refused) => refused,
+    }
 }
 
 async fn message(
@@ -70,103 +85,184 @@ async fn message(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
-    let has_session = query
-        .unwrap_or_default()
-        .split('&')
-        .any(|pair| pair.split('=').next() == Some("sessionId"));
-    if has_session {
-        let what =
-            "no such session: this server keeps none. Leave `sessionId` out, or use POST /mcp";
-        return error(
-            StatusCode::NOT_FOUND,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            what,
-        );
+    let (parts, body, room) = match read(&service, request).await {
+        Ok(read) => read,
+        Err(refused) => return refused,
+    };
+    match query.as_deref().and_then(sse::session_of) {
+        Some(session) => sse::post(&service, &session, parts, &body, room).await,
+        None => answer(&service, parts, &body, room).await,
     }
-    answer(service, request).await
 }
 
-async fn answer(service: Service, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
+/// The whole request, if it is JSON, and within its bounds; with the room that its body takes until it is answered.
+async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room), Response> {
+    let (parts, body) = request.into_parts();
+    let refuse = |status, what: Cow<'static, str>| {
+        let error = ErrorData::invalid_request(what, None);
+        self::error(status, None, error)
+    };
     if !is_json(&parts.headers) {
         let what = "`Content-Type` must be application/json";
-        return error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            what,
-        );
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, what.into()));
     }
-    let Ok(body) = timeout(BODY_PATIENCE, axum::body::to_bytes(body, BODY_MAX)).await else {
-        let what = format!(
-            "the body did not arrive within {} s",
-            BODY_PATIENCE.as_secs()
-        );
-        return error(
-            StatusCode::REQUEST_TIMEOUT,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            &what,
-        );
-    };
-    let Ok(body) = body else {
-        let what = format!("the body is larger than {BODY_MAX} bytes, or did not arrive whole");
-        return error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &Value::Null,
-            message::INVALID_REQUEST,
-            &what,
-        );
-    };
-    let id = match message::check(&body) {
-        Ok(id) => id,
-        Err(refusal) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                &refusal.id,
-                refusal.code,
-                &refusal.what,
-            );
+    let (status, bad) = match body::read(body, service.body_max, &service.access).await {
+        Ok((body, room)) => return Ok((parts, body, room)),
+        Err(BadBody::NoRoom) => {
+            return Err(service.refuse(Refusal::Overloaded, &parts, None, None));
         }
+        Err(bad @ BadBody::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, bad),
+        Err(bad @ BadBody::TooSlow) => (StatusCode::REQUEST_TIMEOUT, bad),
+        Err(bad @ BadBody::Broken) => (StatusCode::BAD_REQUEST, bad),
     };
-    let both = HeaderValue::from_static("application/json, text/event-stream");
-    parts.headers.insert(header::ACCEPT, both);
-    parts.headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    let response = service
-        .handle(axum::http::Request::from_parts(parts, Body::from(body)))
-        .await;
-    explained(response.map(Body::new), &id).await
+    Err(refuse(status, bad.sentence(service.body_max).into()))
 }
 
-/// The response, with a plain-text error turned into a JSON-RPC one.
-async fn explained(response: Response, id: &Value) -> Response {
-    let status = response.status();
-    if is_json(response.headers()) || !(status.is_client_error() || status.is_server_error()) {
-        return response;
+async fn answer(service: &Service, parts: Parts, body: &[u8], room: Room) -> Response {
+    match message::parse(body) {
+        Ok(Message::Request { id, method, params }) => {
+            if let Some(refused) = service.forbids(&parts, &id, &method, params) {
+                return refused;
+            }
+            let outbox = takes_events(&parts.headers).then(Arc::<Outbox>::default);
+            let incoming = Incoming {
+                id: id.clone(),
+                method: &method,
+                params,
+                parts,
+                outbox: outbox.clone(),
+                known: None,
+                room,
+            };
+            match service.begin(incoming) {
+                Ok(call) => run(service, id, call, outbox).await,
+                Err(refused) => respond(refused),
+            }
+        }
+        // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
+        Ok(Message::Notification { .. }) => StatusCode::ACCEPTED.into_response(),
+        Ok(Message::Answer { id, outcome }) => pass_on(service, id, outcome).await,
+        Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
     }
-    let code = if status.is_server_error() {
-        message::INTERNAL_ERROR
+}
+
+impl Service {
+    /// The refusal of a call of a tool that the caller's key is not good for.
+    fn forbids(
+        &self,
+        parts: &Parts,
+        id: &RequestId,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Option<Response> {
+        let caller: &Principal = parts.extensions.get()?;
+        if !caller.key.is_limited() {
+            return None;
+        }
+        let tool = called_tool(method, params)?;
+        let scope = caller.key.may_call(&tool).err()?;
+        let refusal = Refusal::Forbidden(scope);
+        Some(self.refuse(refusal, parts, Some(id.clone()), Some(&tool)))
+    }
+
+    fn refuse(
+        &self,
+        refusal: Refusal,
+        parts: &Parts,
+        id: Option<RequestId>,
+        tool: Option<&str>,
+    ) -> Response {
+        let caller: Option<&Principal> = parts.extensions.get();
+        let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
+        self.access
+            .refuse(refusal, caller.map(|caller| &*caller.key), peer, tool);
+        refusal.response(id)
+    }
+}
+
+/// Runs a call until it has its answer, or something to say before that.
+async fn run(
+    service: &Service,
+    id: RequestId,
+    mut call: call::Call,
+    outbox: Option<Arc<Outbox>>,
+) -> Response {
+    let Some(outbox) = outbox else {
+        return tokio::select! {
+            biased;
+            reply = call => respond(reply),
+            () = service.replica.ended.cancelled() => cancelled(id),
+        };
+    };
+    let (first, call, reply) = tokio::select! {
+        biased;
+        reply = &mut call => (outbox.try_next(), None, Some(reply)),
+        first = outbox.next() => (first, Some(call), None),
+        () = service.replica.ended.cancelled() => return cancelled(id),
+    };
+    match (first, reply) {
+        (None, Some(reply)) => respond(reply),
+        (first, reply) => match service.replica.stream() {
+            Some(permit) => stream::of_call(call, reply, first, outbox, permit),
+            None => busy(Some(id)),
+        },
+    }
+}
+
+/// Brings an answer to who asked: here, or at the replica that its id names.
+async fn pass_on(service: &Service, id: String, outcome: Outcome) -> Response {
+    let replica = &service.replica;
+    let receipt = if relay::owner(&id) == Some(&*replica.id) {
+        Receipt::of(replica.pending.answer(&id, outcome))
     } else {
-        message::INVALID_REQUEST
+        replica
+            .relay
+            .send(&replica.id, Errand::Answer { id, outcome })
+            .await
     };
-    let text = axum::body::to_bytes(response.into_body(), TEXT_MAX)
-        .await
-        .unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let what = match text.trim() {
-        "" => status.canonical_reason().unwrap_or("refused"),
-        text => text,
+    receipt_response(receipt, "nobody waits for this answer")
+}
+
+/// What the client learns of a message that was brought to its place.
+fn receipt_response(receipt: Receipt, unknown: &'static str) -> Response {
+    let (status, what) = match receipt {
+        Receipt::Taken => return StatusCode::ACCEPTED.into_response(),
+        Receipt::Unknown => (StatusCode::NOT_FOUND, unknown),
+        Receipt::Busy => return busy(None),
+        Receipt::Unreachable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the replica that this is for can't be reached now",
+        ),
     };
-    // rmcp says so of JSON that is no message of MCP, too; the media type has been checked before it.
-    let status = match status {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => StatusCode::BAD_REQUEST,
-        other => other,
-    };
-    error(status, id, code, what)
+    let response = error(status, None, ErrorData::invalid_request(what, None));
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ([(header::RETRY_AFTER, RETRY_AFTER)], response).into_response()
+        }
+        _ => response,
+    }
+}
+
+fn busy(id: Option<RequestId>) -> Response {
+    let full = ErrorData::internal_error("too many streams or calls are open", None);
+    let response = error(StatusCode::SERVICE_UNAVAILABLE, id, full);
+    ([(header::RETRY_AFTER, RETRY_AFTER)], response).into_response()
+}
+
+fn cancelled(id: RequestId) -> Response {
+    let stopping =
+        ErrorData::internal_error("the server is stopping: the call was cancelled", None);
+    error(StatusCode::INTERNAL_SERVER_ERROR, Some(id), stopping)
+}
+
+/// A JSON-RPC error as an HTTP response.
+pub(crate) fn error(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Response {
+    respond(Reply::error(status, id, error))
+}
+
+fn respond(reply: Reply) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (reply.status, json, reply.body).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -177,8 +273,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn error(status: StatusCode, id: &Value, code: i64, what: &str) -> Response {
-    let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": what}});
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (status, json, Bytes::from(body.to_string())).into_response()
+fn takes_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
 }

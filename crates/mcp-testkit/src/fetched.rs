@@ -31,9 +31,27 @@ pub fn everything_server_js() -> PathBuf {
     in_cache("node/node_modules/@modelcontextprotocol/server-everything/dist/index.js")
 }
 
+/// The folder with the packages for [`node22`]: the value of `NODE_PATH`, for scripts that `require` the TypeScript SDK.
+pub fn node_modules() -> PathBuf {
+    in_cache("node/node_modules")
+}
+
+/// The script of the MCP inspector, for [`node22`]; its argument `--cli` makes it a command-line client.
+pub fn inspector() -> PathBuf {
+    in_cache("node/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js")
+}
+
 /// A Python with the package `mcp`.
 pub fn python() -> PathBuf {
     in_cache("python/bin/python")
+}
+
+/// A Redis server's program: the fetched one, or the system's where there is none to fetch.
+pub fn redis_server() -> PathBuf {
+    if cfg!(target_arch = "x86_64") {
+        return in_cache("redis/redis-server");
+    }
+    PathBuf::from("redis-server")
 }
 
 fn in_cache(path: &str) -> PathBuf {

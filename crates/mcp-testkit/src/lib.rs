@@ -9,6 +9,7 @@ mod otlp_receiver;
 mod output;
 mod port;
 mod process;
+mod redis;
 mod stub_server;
 
 pub use conformance::{conformance_client, conformance_server};
@@ -20,4 +21,5 @@ pub use kafka::{
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::free_port;
 pub use process::{Process, ProcessBuilder, workspace_binary};
+pub use redis::Redis;
 pub use stub_server::{Call, Connection, Outcome, Reply, SeenCall, StubServer, TokenEndpoint};

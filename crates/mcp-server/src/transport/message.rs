@@ -1,96 +1,158 @@
-//! The shape of a JSON-RPC message, looked at without building it.
+//! A JSON-RPC message, looked at without building its contents.
 
+use std::borrow::Cow;
+
+use rmcp::ErrorData;
+use rmcp::model::{ErrorCode, RequestId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Invalid JSON.
-pub(super) const PARSE_ERROR: i64 = -32700;
-/// JSON that is no request.
-pub(super) const INVALID_REQUEST: i64 = -32600;
-/// A defect of the server.
-pub(super) const INTERNAL_ERROR: i64 = -32603;
+/// What a client may send.
+#[derive(Debug)]
+pub(crate) enum Message<'a> {
+    /// Wants an answer.
+    Request {
+        id: RequestId,
+        method: Cow<'a, str>,
+        params: Option<&'a RawValue>,
+    },
+    /// Wants none.
+    Notification {
+        method: Cow<'a, str>,
+        params: Option<&'a RawValue>,
+    },
+    /// The answer to a request of the server's.
+    Answer {
+        id: String,
+        outcome: Result<Value, ErrorData>,
+    },
+}
 
 /// Why a message is refused.
-#[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
-    pub(super) code: i64,
-    pub(super) id: Value,
-    pub(super) what: String,
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// The message's own, if it has one that can be read.
+    pub(crate) id: Option<RequestId>,
+    pub(crate) error: Box<ErrorData>,
 }
 
 #[derive(Deserialize)]
 struct Shape<'a> {
-    jsonrpc: Option<Value>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    jsonrpc: Option<&'a RawValue>,
     /// `None` is a notification; `null` is there, and wrong.
-    #[serde(default, deserialize_with = "present")]
-    id: Option<Value>,
-    method: Option<Value>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    method: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "written")]
     params: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    result: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "written")]
+    error: Option<&'a RawValue>,
 }
 
-/// The id of a well-formed message, null for a notification.
-pub(super) fn check(body: &[u8]) -> Result<Value, Refusal> {
-    let refuse = |code, id, what: &str| Refusal {
-        code,
-        id,
-        what: what.to_owned(),
-    };
-    if let Err(error) = std::str::from_utf8(body) {
+/// The message that `body` is.
+pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, Malformed> {
+    let text = std::str::from_utf8(body).map_err(|error| {
         let what = format!("not UTF-8 from byte {} on", error.valid_up_to());
-        return Err(refuse(PARSE_ERROR, Value::Null, &what));
-    }
-    let shape: Shape<'_> = match serde_json::from_slice(body) {
-        Ok(shape) => shape,
-        Err(error) if error.is_data() => {
-            let batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-            let what = if batch {
-                "batches are not supported: send one message a request"
-            } else {
-                "the message must be an object"
-            };
-            return Err(refuse(INVALID_REQUEST, Value::Null, what));
-        }
-        Err(error) => {
-            return Err(refuse(
-                PARSE_ERROR,
-                Value::Null,
-                &format!("not JSON: {error}"),
-            ));
-        }
-    };
-    let id = match shape.id {
-        Some(id @ Value::String(_)) => id,
-        Some(Value::Number(id)) if id.is_i64() => Value::Number(id),
-        Some(_) => {
-            return Err(refuse(
-                INVALID_REQUEST,
-                Value::Null,
+        malformed(ErrorCode::PARSE_ERROR, None, what)
+    })?;
+    let shape: Shape<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
+    let id = match shape
+        .id
+        .map(|id| serde_json::from_str::<RequestId>(id.get()))
+    {
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => {
+            return Err(invalid(
+                None,
                 "`id` must be a string or a whole number of 64 bits",
             ));
         }
-        None => Value::Null,
+        None => None,
     };
-    if shape.jsonrpc != Some(Value::String("2.0".into())) {
-        return Err(refuse(INVALID_REQUEST, id, "`jsonrpc` must be \"2.0\""));
+    if shape.jsonrpc.map(RawValue::get) != Some("\"2.0\"") {
+        return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
     }
-    match shape.method {
-        Some(Value::String(_))
-            if shape
-                .params
-                .is_some_and(|params| !params.get().starts_with('{')) =>
-        {
-            Err(refuse(INVALID_REQUEST, id, "`params` must be an object"))
+    let Some(method) = shape.method else {
+        return answer(id, shape.result, shape.error);
+    };
+    let Some(method) = string(method) else {
+        return Err(invalid(id, "`method` must be a string"));
+    };
+    if shape
+        .params
+        .is_some_and(|params| !params.get().starts_with('{'))
+    {
+        return Err(invalid(id, "`params` must be an object"));
+    }
+    let params = shape.params;
+    Ok(match id {
+        Some(id) => Message::Request { id, method, params },
+        None => Message::Notification { method, params },
+    })
+}
+
+fn answer<'a>(
+    id: Option<RequestId>,
+    result: Option<&RawValue>,
+    error: Option<&RawValue>,
+) -> Result<Message<'a>, Malformed> {
+    let outcome = match (result, error) {
+        (Some(result), None) => serde_json::from_str(result.get()).ok().map(Ok),
+        (None, Some(error)) => serde_json::from_str(error.get()).ok().map(Err),
+        _ => {
+            return Err(invalid(
+                id,
+                "`method` is missing, and so is one of `result` and `error`",
+            ));
         }
-        Some(Value::String(_)) => Ok(id),
-        Some(_) => Err(refuse(INVALID_REQUEST, id, "`method` must be a string")),
-        None => Err(refuse(
-            INVALID_REQUEST,
-            id,
-            "`method` is missing: this server sends no requests, so it takes no responses",
-        )),
+    };
+    match (id, outcome) {
+        (Some(RequestId::String(id)), Some(outcome)) => Ok(Message::Answer {
+            id: id.as_ref().to_owned(),
+            outcome,
+        }),
+        (id, None) => Err(invalid(id, "`error` must have a code and a message")),
+        (id, Some(_)) => Err(invalid(id, "`id` is none of a request of this server")),
     }
+}
+
+fn unreadable(text: &str, error: &serde_json::Error) -> Malformed {
+    if !error.is_data() {
+        return malformed(ErrorCode::PARSE_ERROR, None, format!("not JSON: {error}"));
+    }
+    let what = if text.trim_start().starts_with('[') {
+        "batches are not supported: send one message a request"
+    } else {
+        "the message must be an object, each of its members there once"
+    };
+    invalid(None, what)
+}
+
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = raw.get();
+    if let Ok(plain) = serde_json::from_str::<&str>(text) {
+        return Some(Cow::Borrowed(plain));
+    }
+    // With escapes it can't be borrowed.
+    serde_json::from_str(text).ok().map(Cow::Owned)
+}
+
+fn invalid(id: Option<RequestId>, what: &'static str) -> Malformed {
+    malformed(ErrorCode::INVALID_REQUEST, id, what)
+}
+
+fn malformed(
+    code: ErrorCode,
+    id: Option<RequestId>,
+    what: impl Into<Cow<'static, str>>,
+) -> Malformed {
+    let error = Box::new(ErrorData::new(code, what, None));
+    Malformed { id, error }
 }
 
 /// The value as it is written, also if that is `null`.
@@ -98,33 +160,50 @@ fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn code(body: &str) -> i64 {
-        check(body.as_bytes()).unwrap_err().code
+    fn code(body: &str) -> ErrorCode {
+        parse(body.as_bytes()).unwrap_err().error.code
     }
 
     #[test]
-    fn requests_and_notifications_pass() {
-        let request = br#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
-        assert_eq!(check(request), Ok(Value::from(7)));
+    fn requests_notifications_and_answers_are_told_apart() {
+        let request = br#"{"jsonrpc":"2.0","id":7,"method":"tools\/list","params":{}}"#;
+        let Message::Request { id, method, params } = parse(request).unwrap() else {
+            panic!("a request");
+        };
+        assert_eq!((id, &*method), (RequestId::Number(7), "tools/list"));
+        assert_eq!(params.unwrap().get(), "{}");
         let notification = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        assert_eq!(check(notification), Ok(Value::Null));
+        assert!(matches!(
+            parse(notification).unwrap(),
+            Message::Notification { .. }
+        ));
+        let answer = br#"{"jsonrpc":"2.0","id":"a","result":null}"#;
+        let Message::Answer { id, outcome } = parse(answer).unwrap() else {
+            panic!("an answer");
+        };
+        assert_eq!((&*id, outcome.unwrap()), ("a", Value::Null));
+        let error = br#"{"jsonrpc":"2.0","id":"a","error":{"code":-1,"message":"no"}}"#;
+        assert!(matches!(
+            parse(error).unwrap(),
+            Message::Answer {
+                outcome: Err(_),
+                ..
+            }
+        ));
     }
 
     #[test]
     fn what_is_no_json_is_a_parse_error() {
         for body in ["", "{", "oops", "{\"jsonrpc\":\"2.0\",}"] {
-            assert_eq!(code(body), PARSE_ERROR, "{body}");
+            assert_eq!(code(body), ErrorCode::PARSE_ERROR, "{body}");
         }
-        assert_eq!(check(b"{\"a\":\"\xff\"}").unwrap_err().code, PARSE_ERROR);
-        assert_eq!(code(&"[".repeat(100_000)), PARSE_ERROR);
+        let malformed = parse(b"{\"a\":\"\xff\"}").unwrap_err();
+        assert_eq!(malformed.error.code, ErrorCode::PARSE_ERROR);
+        assert_eq!(code(&"[".repeat(100_000)), ErrorCode::PARSE_ERROR);
     }
 
     #[test]
@@ -137,14 +216,18 @@ mod tests {
             r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"1"}"#,
+            r#"{"jsonrpc":"2.0","id":"1","result":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"1","error":"no"}"#,
             r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":null}"#,
         ] {
-            assert_eq!(code(body), INVALID_REQUEST, "{body}");
+            assert_eq!(code(body), ErrorCode::INVALID_REQUEST, "{body}");
         }
     }
 }

@@ -1,11 +1,26 @@
-//! The server as its callers see it: its own process, spoken to over HTTP.
+//! The server as its callers see it: its own process, or replicas of the example server, spoken to over HTTP.
 
+mod audit;
+mod behind_the_gate;
 mod callers;
 mod conformance;
+mod counter;
 mod drain;
 mod eras;
+#[path = "../../examples/everything/server.rs"]
+mod everything;
+mod idempotency;
 mod initialize;
+mod keys;
+mod limits;
 mod malformed;
 mod panics;
+mod questions;
+mod replica;
+mod sdks;
 mod server;
+mod sse;
 mod start;
+mod streams;
+mod tasks;
+mod tls;

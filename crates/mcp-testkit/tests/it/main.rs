@@ -2,5 +2,6 @@
 
 mod kafka;
 mod process;
+mod redis;
 mod secure_kafka;
 mod stub_server;

@@ -1,0 +1,268 @@
+//! One JSON line for each call and each refusal: who, what, how it ended. Never arguments, results or keys.
+//!
+//! A line is put into a buffer in memory, and a thread of its own writes what has gathered there: a call never waits for
+//! the disk. What the buffer has no room for is counted, and the count is written when there is room again.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mcp_core::Clock;
+use mcp_core::clock::rfc3339;
+use mcp_core::text::bounded;
+use metrics::counter;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::keys::ApiKey;
+use super::settings::AuditTarget;
+use crate::metric_definitions as metric;
+
+/// Most bytes that wait to be written.
+const BUFFER_MAX: usize = 4 * 1024 * 1024;
+/// Capacity that the buffer keeps, in bytes.
+const BUFFER_KEPT: usize = 64 * 1024;
+/// How long lines gather before they are written together: also what a killed process loses.
+const GATHER: Duration = Duration::from_millis(10);
+/// Longest idempotency key or tool name in a line, in bytes.
+const TEXT_MAX: usize = 256;
+
+/// One line. Field names are the wire format: additions only.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    audit: &'static str,
+    time: String,
+    key: &'a str,
+    key_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<&'a str>,
+    /// `ok`, an error code, `cancelled`, or why it was refused.
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<&'a str>,
+    /// The result is one that was stored by an earlier call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+}
+
+/// Where lines go; without a target nowhere.
+pub(crate) struct AuditLog(Option<Arc<Buffer>>);
+
+#[derive(Default)]
+struct Buffer {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    text: Vec<u8>,
+    lost: u64,
+    writing: bool,
+    closed: bool,
+}
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves at worst a part of one line.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AuditLog {
+    pub(super) fn new(target: &AuditTarget) -> Self {
+        let mut sink: Box<dyn Write + Send> = match target {
+            AuditTarget::None => return Self(None),
+            AuditTarget::Stderr => Box::new(std::io::stderr()),
+            AuditTarget::Stdout => Box::new(std::io::stdout()),
+            AuditTarget::File(file) => Box::new(file.clone()),
+        };
+        let buffer = Arc::new(Buffer::default());
+        let shared = buffer.clone();
+        let thread = std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || write_out(&shared, sink.as_mut()));
+        match thread {
+            Ok(_) => Self(Some(buffer)),
+            Err(error) => {
+                tracing::error!(%error, "no thread for the audit log: there is none");
+                Self(None)
+            }
+        }
+    }
+
+    /// Waits until all lines up to now are written.
+    pub(crate) async fn flush(&self) {
+        let Some(buffer) = self.0.clone() else {
+            return;
+        };
+        let flushed = tokio::task::spawn_blocking(move || {
+            let mut state = buffer.lock();
+            while !state.closed && (state.writing || !state.text.is_empty()) {
+                let waited = buffer.changed.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+        });
+        // Cancelled only where the runtime ends, and then nobody waits any more.
+        let _ = flushed.await;
+    }
+
+    /// A request that was refused before it became a call of a tool.
+    pub(crate) fn refused(
+        &self,
+        caller: Option<&ApiKey>,
+        peer: Option<SocketAddr>,
+        tool: Option<&str>,
+        why: &'static str,
+    ) {
+        if self.0.is_none() {
+            return;
+        }
+        let tool = tool.map(|tool| bounded(tool, TEXT_MAX));
+        self.write(&Line {
+            audit: "refused",
+            time: rfc3339(Clock::System.now()),
+            key: caller.map_or("-", ApiKey::name),
+            key_id: caller.map_or("-", ApiKey::id),
+            peer,
+            tool: tool.as_deref(),
+            outcome: why,
+            duration_ms: None,
+            idempotency_key: None,
+            replayed: false,
+            trace_id: None,
+        });
+    }
+
+    fn write(&self, line: &Line<'_>) {
+        let Some(buffer) = &self.0 else {
+            return;
+        };
+        let mut state = buffer.lock();
+        if state.text.len() >= BUFFER_MAX {
+            state.lost += 1;
+            drop(state);
+            counter!(metric::AUDIT_LOST).increment(1);
+            return;
+        }
+        let was_empty = state.text.is_empty();
+        // A line of strings and numbers can always be written to memory.
+        let _ = serde_json::to_writer(&mut state.text, line);
+        state.text.push(b'\n');
+        let wake = was_empty && !state.writing;
+        drop(state);
+        if wake {
+            buffer.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        if let Some(buffer) = &self.0 {
+            buffer.lock().closed = true;
+            buffer.changed.notify_all();
+        }
+    }
+}
+
+/// The thread: waits for lines, lets them gather, writes them in one go.
+fn write_out(buffer: &Buffer, sink: &mut dyn Write) {
+    let mut lines = Vec::new();
+    let mut failing = false;
+    let mut state = buffer.lock();
+    loop {
+        while state.text.is_empty() && !state.closed {
+            let waited = buffer.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.text.is_empty() {
+            return;
+        }
+        state.writing = true;
+        if !state.closed {
+            let waited = buffer.changed.wait_timeout(state, GATHER);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::swap(&mut lines, &mut state.text);
+        let lost = std::mem::take(&mut state.lost);
+        drop(state);
+        if lost > 0 {
+            let time = rfc3339(Clock::System.now());
+            // As above: memory takes it.
+            let _ = writeln!(
+                lines,
+                r#"{{"audit":"lost","time":"{time}","lines":{lost}}}"#
+            );
+        }
+        let written = sink.write_all(&lines).and_then(|()| sink.flush());
+        if let Err(error) = &written
+            && !failing
+        {
+            tracing::error!(%error, "audit lines can't be written and are lost");
+        }
+        failing = written.is_err();
+        lines.clear();
+        lines.shrink_to(BUFFER_KEPT);
+        state = buffer.lock();
+        state.writing = false;
+        buffer.changed.notify_all();
+    }
+}
+
+/// A call under way. Its line is written when this is dropped, whatever way the call ends.
+pub(crate) struct Call<'a> {
+    pub(crate) log: &'a AuditLog,
+    pub(crate) caller: &'a ApiKey,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) tool: &'a str,
+    pub(crate) idempotency_key: Option<&'a str>,
+    pub(crate) replayed: bool,
+    pub(crate) trace_id: Option<&'a str>,
+    pub(crate) began: Instant,
+    /// Until it is known: `cancelled`.
+    pub(crate) outcome: &'static str,
+}
+
+/// The outcome of a call whose caller went away.
+pub(crate) const CANCELLED: &str = "cancelled";
+/// The outcome of one that went well.
+pub(crate) const OK: &str = "ok";
+/// The outcome of a call whose result says that it is an error.
+pub(crate) const ERROR: &str = "tool-error";
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.log.0.is_none() {
+            return;
+        }
+        let key = self.idempotency_key.map(|key| bounded(key, TEXT_MAX));
+        self.log.write(&Line {
+            audit: "call",
+            time: rfc3339(Clock::System.now()),
+            key: self.caller.name(),
+            key_id: self.caller.id(),
+            peer: self.peer,
+            tool: Some(self.tool),
+            outcome: self.outcome,
+            duration_ms: Some(millis(self.began.elapsed())),
+            idempotency_key: key.as_deref(),
+            replayed: self.replayed,
+            trace_id: self.trace_id,
+        });
+    }
+}
+
+/// Milliseconds with three decimals.
+fn millis(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
+}

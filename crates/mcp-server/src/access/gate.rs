@@ -1,0 +1,347 @@
+//! What every request of MCP passes first, before its body is read.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+use metrics::counter;
+use rmcp::ErrorData;
+use rmcp::model::{ErrorCode, RequestId};
+
+use super::keys::{ApiKey, NoKey};
+use super::scope::Scope;
+use super::{Access, audit};
+use crate::metric_definitions as metric;
+use crate::transport::error;
+
+/// JSON-RPC codes of refusals: the request itself is wrong, or only its time.
+const NOT_ALLOWED: ErrorCode = ErrorCode::INVALID_REQUEST;
+const NOT_NOW: ErrorCode = ErrorCode(-32000);
+/// `Retry-After` where nothing says how long it will be.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// Whom the gate let in: an extension of every request that passed.
+#[derive(Clone)]
+pub(crate) struct Principal {
+    pub(crate) key: Arc<ApiKey>,
+    /// None for what is no call. What goes on after its request was answered keeps it.
+    pub(crate) place: Option<Arc<Place>>,
+}
+
+/// Where the connection comes from: an extension of every request.
+#[derive(Clone, Copy)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// This process has all it can do.
+    Overloaded,
+    /// No key.
+    NoKey,
+    /// A key that is not in the file, or has expired.
+    WrongKey(NoKey),
+    /// The key's calls a second are used up.
+    RateLimited(Duration),
+    /// The key's calls at once are used up.
+    TooManyAtOnce,
+    /// The key may not call that tool.
+    Forbidden(Scope),
+}
+
+impl Refusal {
+    /// Its name in the audit log and in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::NoKey => "no-key",
+            Self::WrongKey(NoKey::Unknown) => "unknown-key",
+            Self::WrongKey(NoKey::Expired) => "expired-key",
+            Self::RateLimited(_) => "rate-limited",
+            Self::TooManyAtOnce => "too-many-at-once",
+            Self::Forbidden(_) => "forbidden",
+        }
+    }
+
+    /// The answer to the request `id`.
+    pub(crate) fn response(self, id: Option<RequestId>) -> Response {
+        let answer = |status, code, what: &str| {
+            error(status, id, ErrorData::new(code, what.to_owned(), None))
+        };
+        match self {
+            Self::Overloaded => retry_after(
+                SHORTLY,
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    NOT_NOW,
+                    "the server has all it can do; try again",
+                ),
+            ),
+            Self::RateLimited(wait) => retry_after(
+                wait,
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    NOT_NOW,
+                    "the API key's rate of calls is used up",
+                ),
+            ),
+            Self::TooManyAtOnce => retry_after(
+                SHORTLY,
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    NOT_NOW,
+                    "the API key has as many calls under way as it may",
+                ),
+            ),
+            Self::NoKey => challenge(
+                "Bearer",
+                answer(
+                    StatusCode::UNAUTHORIZED,
+                    NOT_ALLOWED,
+                    "an API key is needed: Authorization: Bearer KEY",
+                ),
+            ),
+            Self::WrongKey(why) => challenge(
+                "Bearer error=\"invalid_token\"",
+                answer(
+                    StatusCode::UNAUTHORIZED,
+                    NOT_ALLOWED,
+                    match why {
+                        NoKey::Unknown => "the API key is not known here",
+                        NoKey::Expired => "the API key has expired",
+                    },
+                ),
+            ),
+            Self::Forbidden(scope) => challenge(
+                &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+                answer(
+                    StatusCode::FORBIDDEN,
+                    NOT_ALLOWED,
+                    &format!("the API key lacks the scope {scope}"),
+                ),
+            ),
+        }
+    }
+}
+
+/// Whole seconds, rounded up (RFC 9110 §10.2.3).
+pub(crate) fn retry_after(wait: Duration, mut response: Response) -> Response {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+    response
+}
+
+/// RFC 6750 §3.
+fn challenge(what: &str, mut response: Response) -> Response {
+    if let Ok(value) = HeaderValue::from_str(what) {
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// The place of a call under way, in the server and of its key; free again when this is dropped.
+pub(crate) struct Place {
+    access: Access,
+    key: Arc<ApiKey>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.key.limits().1.leave();
+        self.access.load().leave();
+    }
+}
+
+/// The middleware.
+pub(crate) async fn gate(
+    State(access): State<Access>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let principal = match access.admit(request.method(), request.headers()) {
+        Ok(principal) => principal,
+        Err((refusal, key)) => {
+            let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
+            access.refuse(refusal, key.as_deref(), peer, None);
+            return refusal.response(None);
+        }
+    };
+    let place = principal.place.clone();
+    request.extensions_mut().insert(principal);
+    let response = next.run(request).await;
+    match place {
+        // An answer that streams is a call that is still under way.
+        Some(place) if response.body().size_hint().exact().is_none() => response.map(|body| {
+            Body::new(Held {
+                body,
+                _place: place,
+            })
+        }),
+        _ => response,
+    }
+}
+
+impl Access {
+    /// Who calls, and a place for the call. A `GET` is a stream and no call: it needs a key and takes no place.
+    fn admit(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Principal, (Refusal, Option<Arc<ApiKey>>)> {
+        let is_call = method == Method::POST;
+        if is_call && !self.load().enter() {
+            return Err((Refusal::Overloaded, None));
+        }
+        // From here on the place is the load's, until a `Place` holds it.
+        let key = self.caller(headers).map_err(|refusal| {
+            self.leave_if(is_call);
+            (refusal, None)
+        })?;
+        let (limits, used) = key.limits();
+        if limits.rate > 0
+            && let Err(wait) = limits.take(used, self.age())
+        {
+            self.leave_if(is_call);
+            return Err((Refusal::RateLimited(wait), Some(key)));
+        }
+        if !is_call {
+            return Ok(Principal { key, place: None });
+        }
+        if !limits.enter(used) {
+            self.leave_if(is_call);
+            return Err((Refusal::TooManyAtOnce, Some(key)));
+        }
+        let place = Some(Arc::new(Place {
+            access: self.clone(),
+            key: key.clone(),
+        }));
+        Ok(Principal { key, place })
+    }
+
+    /// A place for a call that came through the gate of another replica.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn place(&self, key: &Arc<ApiKey>) -> Result<Arc<Place>, Refusal> {
+        if !self.load().enter() {
+            return Err(Refusal::Overloaded);
+        }
+        let (limits, used) = key.limits();
+        if !limits.enter(used) {
+            self.load().leave();
+            return Err(Refusal::TooManyAtOnce);
+        }
+        Ok(Arc::new(Place {
+            access: self.clone(),
+            key: key.clone(),
+        }))
+    }
+
+    fn leave_if(&self, is_call: bool) {
+        if is_call {
+            self.load().leave();
+        }
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
+        let Some(keys) = self.keyring() else {
+            return Ok(self.anonymous().clone());
+        };
+        let key = bearer(headers).ok_or(Refusal::NoKey)?;
+        keys.find(key).cloned().map_err(Refusal::WrongKey)
+    }
+
+    /// Counts and writes down a refusal.
+    pub(crate) fn refuse(
+        &self,
+        refusal: Refusal,
+        caller: Option<&ApiKey>,
+        peer: Option<SocketAddr>,
+        tool: Option<&str>,
+    ) {
+        counter!(metric::REFUSED, "reason" => refusal.name()).increment(1);
+        let audit: &audit::AuditLog = self.audit();
+        audit.refused(caller, peer, tool, refusal.name());
+    }
+}
+
+/// The key of `Authorization: Bearer KEY` (RFC 6750 §2.1). More than one such header is none.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"Bearer ")
+        .then(|| key.trim_ascii())
+}
+
+/// A body that keeps the place of its call until it ends.
+struct Held {
+    body: Body,
+    _place: Arc<Place>,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(values: &[&'static str]) -> Option<&'static [u8]> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        bearer(&headers).map(|key| &*key.to_vec().leak())
+    }
+
+    #[test]
+    fn a_key_is_what_stands_behind_bearer() {
+        assert_eq!(key(&["Bearer abc"]), Some(&b"abc"[..]));
+        assert_eq!(key(&["bearer  abc"]), Some(&b"abc"[..]));
+        for none in [&[][..], &["abc"], &["Basic abc"], &["Bearer"]] {
+            assert_eq!(key(none), None, "{none:?}");
+        }
+        assert_eq!(key(&["Bearer a", "Bearer b"]), None);
+    }
+
+    #[test]
+    fn seconds_to_wait_are_rounded_up() {
+        for (millis, seconds) in [(1, "1"), (1_000, "1"), (1_001, "2"), (60_000, "60")] {
+            let wait = Duration::from_millis(millis);
+            let response = Refusal::RateLimited(wait).response(None);
+            assert_eq!(response.headers()["retry-after"], seconds);
+            assert_eq!(response.status(), 429);
+        }
+    }
+}

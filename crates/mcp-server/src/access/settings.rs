@@ -1,0 +1,120 @@
+//! The variables of access and limits.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcp_runtime::vars::{ConfigError, Vars, invalid, read_bounded};
+
+use super::keys::Keyring;
+use super::limits::Limits;
+
+/// Who may call, and how much.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessConfig {
+    /// `MCP_API_KEYS_FILE`.
+    pub(crate) keys: Option<KeysFile>,
+    /// `MCP_KEY_RATE`, `MCP_KEY_BURST`, `MCP_KEY_CONCURRENCY` (none): of each key that names no other.
+    pub(crate) limits: Limits,
+    /// `MCP_MAX_IN_FLIGHT` (1024): requests under way in this process.
+    pub(crate) max_in_flight: usize,
+    /// `MCP_MAX_BODY_BYTES_IN_FLIGHT` (64 MiB): the sum of their bodies.
+    pub(crate) max_body_bytes_in_flight: usize,
+    /// `MCP_AUDIT_LOG` (`stderr`).
+    pub(crate) audit: AuditTarget,
+}
+
+/// A file of keys, and what it held at the start.
+#[derive(Clone, Debug)]
+pub(crate) struct KeysFile {
+    pub(crate) path: PathBuf,
+    pub(crate) keys: Keyring,
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum AuditTarget {
+    None,
+    #[default]
+    Stderr,
+    Stdout,
+    File(Arc<File>),
+}
+
+const MAX_IN_FLIGHT: usize = 1_024;
+const MAX_BODY_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            limits: Limits::default(),
+            max_in_flight: MAX_IN_FLIGHT,
+            max_body_bytes_in_flight: MAX_BODY_BYTES_IN_FLIGHT,
+            audit: AuditTarget::None,
+        }
+    }
+}
+
+impl AccessConfig {
+    /// Reads and checks the variables, and the file of keys.
+    ///
+    /// # Errors
+    /// The first variable that does not fit.
+    pub(crate) fn from_vars(vars: &Vars, body_max: usize) -> Result<Self, ConfigError> {
+        let limits = Limits {
+            rate: vars.number("MCP_KEY_RATE", 0, 0, 1_000_000)?,
+            burst: vars.number("MCP_KEY_BURST", 0, 0, 1_000_000)?,
+            concurrency: vars.number("MCP_KEY_CONCURRENCY", 0, 0, 1_000_000)?,
+        };
+        let bytes = "MCP_MAX_BODY_BYTES_IN_FLIGHT";
+        let default = MAX_BODY_BYTES_IN_FLIGHT.max(body_max);
+        Ok(Self {
+            keys: keys(vars, limits)?,
+            limits,
+            max_in_flight: vars.number("MCP_MAX_IN_FLIGHT", MAX_IN_FLIGHT, 1, 1_000_000)?,
+            max_body_bytes_in_flight: vars.number(bytes, default, body_max, 1 << 40)?,
+            audit: audit(vars)?,
+        })
+    }
+}
+
+fn keys(vars: &Vars, limits: Limits) -> Result<Option<KeysFile>, ConfigError> {
+    const NAME: &str = "MCP_API_KEYS_FILE";
+    let Some(path) = vars.get(NAME) else {
+        return Ok(None);
+    };
+    let bad = |what: String| invalid(NAME, path, format!("a file of keys: {what}"));
+    let text = read_bounded(Path::new(path)).map_err(|error| bad(error.to_string()))?;
+    let keys = Keyring::parse(&text, limits).map_err(|error| bad(error.to_string()))?;
+    if keys.len() == 0 {
+        return Err(bad(
+            "it holds none; mcp-server keys new makes a line for it".into(),
+        ));
+    }
+    let path = path.into();
+    Ok(Some(KeysFile { path, keys }))
+}
+
+fn audit(vars: &Vars) -> Result<AuditTarget, ConfigError> {
+    const NAME: &str = "MCP_AUDIT_LOG";
+    match vars.get(NAME) {
+        None | Some("stderr") => Ok(AuditTarget::Stderr),
+        Some("stdout") => Ok(AuditTarget::Stdout),
+        Some("none") => Ok(AuditTarget::None),
+        // A word without a slash is more likely a typing error than a file in whatever folder this is.
+        Some(path) if path.contains('/') => OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map(|file| AuditTarget::File(Arc::new(file)))
+            .map_err(|error| invalid(NAME, path, format!("a file that can be written: {error}"))),
+        Some(other) => Err(invalid(
+            NAME,
+            other,
+            "stderr, stdout, none, or the path of a file, with a / in it",
+        )),
+    }
+}

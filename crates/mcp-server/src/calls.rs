@@ -1,0 +1,302 @@
+//! One call of a tool, whichever transport brought it: may it, did it run before, how long may it take, what is written
+//! down about it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::request::Parts;
+use futures::FutureExt as _;
+use mcp_core::{ErrorCode, Failure, idempotency};
+use mcp_runtime::trace_context::TRACEPARENT;
+use mcp_runtime::vars::{ConfigError, Vars, invalid};
+use metrics::{counter, histogram};
+use rmcp::model::CallToolResult;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::access::audit::{self, CANCELLED};
+use crate::access::gate::{PeerAddress, Principal};
+use crate::access::{Access, ApiKey, Scope};
+use crate::caller::Caller;
+use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once, key_of};
+use crate::metric_definitions as metric;
+use crate::tools::{AnyTool, ToolContext, Tools};
+
+/// How long a call may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeouts {
+    all: Duration,
+    own: BTreeMap<String, Duration>,
+}
+
+/// The variable, its default and its bounds, in milliseconds.
+const TIMEOUT: &str = "MCP_TOOL_TIMEOUT_MS";
+const TIMEOUT_DEFAULT: u64 = 300_000;
+const TIMEOUT_BOUNDS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
+/// How much longer than a call may take one that repeats it waits for its end.
+const AFTER: Duration = Duration::from_secs(5);
+
+impl Timeouts {
+    /// Reads `MCP_TOOL_TIMEOUT_MS`: milliseconds for every tool, and `tool=milliseconds` for single ones.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        let mut timeouts = Self {
+            all: Duration::from_millis(TIMEOUT_DEFAULT),
+            own: BTreeMap::new(),
+        };
+        for entry in vars.list(TIMEOUT)? {
+            let (tool, millis) = match entry.split_once('=') {
+                Some((tool, millis)) => (Some(tool.trim()), millis),
+                None => (None, entry.as_str()),
+            };
+            let millis = millis.trim().parse().ok();
+            let Some(millis) = millis.filter(|millis| TIMEOUT_BOUNDS.contains(millis)) else {
+                let (least, most) = TIMEOUT_BOUNDS.into_inner();
+                let allowed = format!(
+                    "milliseconds for every tool, or tool=milliseconds, comma-separated, from {least} to {most}"
+                );
+                return Err(invalid(TIMEOUT, &entry, allowed));
+            };
+            let timeout = Duration::from_millis(millis);
+            match tool {
+                Some(tool) => {
+                    timeouts.own.insert(tool.to_owned(), timeout);
+                }
+                None => timeouts.all = timeout,
+            }
+        }
+        Ok(timeouts)
+    }
+
+    fn of(&self, tool: &str) -> Duration {
+        self.own.get(tool).copied().unwrap_or(self.all)
+    }
+
+    /// Refuses a timeout of a tool that there is not.
+    ///
+    /// # Errors
+    /// The first such.
+    pub(crate) fn check(&self, tools: &Tools) -> Result<(), ConfigError> {
+        for tool in self.own.keys() {
+            if tools.get(tool).is_none() {
+                let names: Vec<_> = tools.names().collect();
+                let allowed = format!("tools of this server: {}", names.join(", "));
+                return Err(invalid(TIMEOUT, tool, allowed));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What all calls share.
+pub(crate) struct Calls {
+    pub(crate) access: Access,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The tool says so: an error of the tool, for the model to read.
+    #[error("{0}")]
+    Tool(Failure),
+    /// The key may not call it, or nobody knows who calls.
+    #[error("the API key lacks the scope {0}")]
+    Forbidden(Scope),
+    /// The idempotency key is none.
+    #[error("{0}")]
+    BadKey(#[from] BadKey),
+    /// The idempotency key stands in the way.
+    #[error("{0}")]
+    NotOnce(#[from] NotOnce),
+}
+
+impl CallError {
+    /// Its name in the audit log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Tool(failure) => failure.code.as_str(),
+            Self::Forbidden(_) => "forbidden",
+            Self::BadKey(_) => "bad-idempotency-key",
+            Self::NotOnce(NotOnce::OtherCall) => "idempotency-key-reused",
+            Self::NotOnce(NotOnce::StoreAway) => "idempotency-store-away",
+            Self::NotOnce(NotOnce::LeaseLost) => "idempotency-lease-lost",
+            Self::NotOnce(NotOnce::StillUnderWay) => "still-under-way",
+        }
+    }
+}
+
+/// What a call ended with that is not kept for its repetitions.
+enum Unkept {
+    /// No result.
+    Failed(Failure),
+    /// A result that says of itself that it is an error, or that is not what the caller gets: the call goes on in another
+    /// request, or as a task.
+    Result(CallToolResult),
+}
+
+impl Calls {
+    /// Calls `tool` for `caller`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When
+    /// this is dropped, the call is given up.
+    pub(crate) async fn run(
+        &self,
+        tool: &dyn AnyTool,
+        arguments: Map<String, Value>,
+        caller: Caller,
+        parts: Option<&Parts>,
+        meta_key: Option<&Value>,
+    ) -> Result<CallToolResult, CallError> {
+        let name = tool.name();
+        let api_key = self
+            .api_key(parts)
+            .ok_or(CallError::Forbidden(Scope::of_tool(name)))?;
+        let header = parts.and_then(|parts| parts.headers.get(idempotency::HEADER));
+        let key = key_of(meta_key, header);
+        let mut written = audit::Call {
+            log: self.access.audit(),
+            caller: &api_key,
+            peer: peer(parts),
+            tool: name,
+            idempotency_key: key.as_ref().ok().and_then(|key| key.as_deref()),
+            replayed: false,
+            trace_id: trace_id(parts),
+            began: Instant::now(),
+            outcome: CANCELLED,
+        };
+        let outcome = async {
+            api_key.may_call(name).map_err(CallError::Forbidden)?;
+            let key = key.clone()?;
+            let limit = self.timeouts.of(name);
+            let context = ToolContext {
+                idempotency_key: key.clone(),
+                caller: caller.clone(),
+            };
+            let Some(key) = key else {
+                let run = guarded(tool, arguments, context, limit);
+                return run.await.map_err(CallError::Tool);
+            };
+            let id = CallId::new(api_key.name(), &key, name, &arguments);
+            let run = async {
+                let result = guarded(tool, arguments, context, limit).await;
+                let result = result.map_err(Unkept::Failed)?;
+                if result.is_error == Some(true) || caller.suspended_as().is_some() {
+                    return Err(Unkept::Result(result));
+                }
+                Ok(result)
+            };
+            match self.idempotency.once(&id, limit + AFTER, run).await? {
+                Once::Ran(Ok(result)) | Once::Ran(Err(Unkept::Result(result))) => Ok(result),
+                Once::Ran(Err(Unkept::Failed(failure))) => Err(CallError::Tool(failure)),
+                Once::Replayed(result) => {
+                    written.replayed = true;
+                    Ok(result)
+                }
+            }
+        }
+        .await;
+        written.outcome = match (&outcome, caller.suspended_as()) {
+            (_, Some(how)) => how,
+            (Ok(result), None) if result.is_error == Some(true) => audit::ERROR,
+            (Ok(_), None) => audit::OK,
+            (Err(error), None) => error.name(),
+        };
+        outcome
+    }
+
+    /// Writes down a call that is none.
+    pub(crate) fn refused(&self, parts: Option<&Parts>, tool: &str, why: &'static str) {
+        let caller = self.api_key(parts);
+        let audit = self.access.audit();
+        audit.refused(caller.as_deref(), peer(parts), Some(tool), why);
+    }
+
+    /// Who calls: whom the gate let in. Without a gate there is no caller where keys are asked for.
+    fn api_key(&self, parts: Option<&Parts>) -> Option<Arc<ApiKey>> {
+        let admitted = parts.and_then(|parts| parts.extensions.get::<Principal>());
+        match admitted {
+            Some(admitted) => Some(admitted.key.clone()),
+            None if self.access.is_open() => Some(self.access.anonymous().clone()),
+            None => None,
+        }
+    }
+}
+
+fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
+    let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
+    Some(*peer)
+}
+
+/// The trace's id of a W3C `traceparent`.
+fn trace_id(parts: Option<&Parts>) -> Option<&str> {
+    let header = parts?.headers.get(TRACEPARENT)?.to_str().ok()?;
+    let id = header.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
+}
+
+/// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.
+async fn guarded(
+    tool: &dyn AnyTool,
+    arguments: Map<String, Value>,
+    context: ToolContext,
+    limit: Duration,
+) -> Result<CallToolResult, Failure> {
+    let began = Instant::now();
+    let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
+    let outcome = match tokio::time::timeout(limit, call).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => {
+            // The panic hook has logged where and why; the caller learns only that it was not its fault.
+            counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => ErrorCode::Internal.as_str()).increment(1);
+            let id = uuid::Uuid::new_v4();
+            tracing::error!(tool = tool.name(), %id, "the tool panicked");
+            Err(Failure::new(
+                ErrorCode::Internal,
+                format!("the tool failed inside; the server's log has it under {id}"),
+            ))
+        }
+        Err(_) => Err(Failure::new(
+            ErrorCode::CallTimeout,
+            format!("the tool did not end within {} ms", limit.as_millis()),
+        )),
+    };
+    let error = outcome
+        .as_ref()
+        .err()
+        .map_or("", |failure| failure.code.as_str());
+    histogram!(metric::TOOL_DURATION, "tool" => tool.name(), "error_type" => error)
+        .record(began.elapsed());
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeouts(value: &str) -> Result<Timeouts, String> {
+        let vars = [(TIMEOUT, value)].into_iter().collect();
+        Timeouts::from_vars(&vars).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_tool_has_its_own_time_or_that_of_all() {
+        let timeouts = timeouts("5000, slow = 60000").unwrap();
+        assert_eq!(timeouts.of("slow"), Duration::from_secs(60));
+        assert_eq!(timeouts.of("other"), Duration::from_secs(5));
+        let error = timeouts.check(&Tools::default()).unwrap_err().to_string();
+        assert!(error.contains("slow"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for value in ["0", "x", "slow=", "slow=0", "=", "99999999999"] {
+            assert!(timeouts(value).unwrap_err().starts_with(TIMEOUT), "{value}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Messages between replicas, over Redis pub/sub: what arrives at one and belongs to another, whose name is in its id.
+//! Each errand is answered with a receipt, so that a client learns whether its message was taken.
+
+mod errand;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use redis::AsyncCommands as _;
+use redis::aio::ConnectionManager;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::redis_link::RedisLink;
+use crate::transport::{Service, sse};
+pub(crate) use errand::{Errand, Letter, Receipt};
+
+/// How long the other replica may take to say that it has a message.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(5);
+/// A replica whose subscription was cut hears nothing until it is back: so often it is tried, at this distance.
+const ABSENCE_TRIES: u32 = 4;
+const ABSENCE_PAUSE: Duration = Duration::from_millis(250);
+/// Before the next try to subscribe.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(300);
+/// Errands of other replicas under way here.
+const ERRANDS_MAX: usize = 256;
+
+/// The way to the other replicas, if there is one.
+pub(crate) enum Relay {
+    /// This replica is alone, as far as it knows.
+    None,
+    /// The others are reached through Redis.
+    Redis(Box<RedisRelay>),
+}
+
+/// The way through Redis.
+pub(crate) struct RedisRelay {
+    client: redis::Client,
+    connection: ConnectionManager,
+    receipts: Mutex<HashMap<u64, oneshot::Sender<Receipt>>>,
+    tickets: AtomicU64,
+}
+
+/// The replica that an id belongs to: what is before its first dot.
+pub(crate) fn owner(id: &str) -> Option<&str> {
+    id.split_once('.').map(|(owner, _)| owner)
+}
+
+fn channel(replica: &str) -> String {
+    format!("mcp-hybrid:replica:{replica}")
+}
+
+impl Relay {
+    /// A way through that Redis.
+    pub(crate) fn redis(link: &RedisLink) -> Self {
+        Self::Redis(Box::new(RedisRelay {
+            connection: link.connection(),
+            client: link.client(),
+            receipts: Mutex::default(),
+            tickets: AtomicU64::new(0),
+        }))
+    }
+
+    /// Brings it to the replica that it belongs to. `from` is this one.
+    pub(crate) async fn send(&self, from: &str, errand: Errand) -> Receipt {
+        match (self, owner(errand.id()).map(str::to_owned)) {
+            (Self::Redis(relay), Some(owner)) => relay.send(from, &owner, errand).await,
+            (Self::None, _) | (_, None) => Receipt::Unknown,
+        }
+    }
+
+    /// Whether that replica still listens; `None` when that can't be found out.
+    pub(crate) async fn is_there(&self, replica: &str) -> Option<bool> {
+        let Self::Redis(relay) = self else {
+            return Some(false);
+        };
+        let mut command = redis::cmd("PUBSUB");
+        command.arg("NUMSUB").arg(channel(replica));
+        let mut connection = relay.connection.clone();
+        let counts: (String, u64) = command.query_async(&mut connection).await.ok()?;
+        Some(counts.1 > 0)
+    }
+}
+
+impl RedisRelay {
+    async fn send(&self, from: &str, owner: &str, errand: Errand) -> Receipt {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let (done, receipt) = oneshot::channel();
+        self.receipts().insert(ticket, done);
+        let letter = Letter::Errand {
+            from: from.to_owned(),
+            ticket,
+            errand,
+        };
+        let outcome = match self.publish(owner, &letter, ABSENCE_TRIES).await {
+            Ok(true) => timeout(RECEIPT_PATIENCE, receipt).await,
+            Ok(false) => Ok(Ok(Receipt::Unknown)),
+            Err(error) => {
+                tracing::warn!(%error, "Redis can't be reached: a message for another replica is refused");
+                Ok(Ok(Receipt::Unreachable))
+            }
+        };
+        self.receipts().remove(&ticket);
+        match outcome {
+            Ok(Ok(receipt)) => receipt,
+            Ok(Err(_)) | Err(_) => Receipt::Unreachable,
+        }
+    }
+
+    /// False when that replica does not listen.
+    async fn publish(&self, to: &str, letter: &Letter, tries: u32) -> redis::RedisResult<bool> {
+        let letter = serde_json::to_vec(letter).unwrap_or_default();
+        let mut connection = self.connection.clone();
+        for attempt in 1..=tries {
+            let listeners: u64 = connection.publish(channel(to), &letter).await?;
+            if listeners > 0 {
+                return Ok(true);
+            }
+            if attempt < tries {
+                sleep(ABSENCE_PAUSE).await;
+            }
+        }
+        Ok(false)
+    }
+
+    fn receipts(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Receipt>>> {
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Listens for what belongs to this replica, until it stops.
+pub(crate) fn serve(service: Service) {
+    if matches!(service.replica.relay, Relay::None) {
+        return;
+    }
+    let ended = service.replica.ended.clone();
+    tokio::spawn(async move {
+        let errands = Arc::new(Semaphore::new(ERRANDS_MAX));
+        let listening = async {
+            loop {
+                if let Err(error) = listen(&service, &errands).await {
+                    tracing::warn!(%error, "the subscription at Redis was cut: subscribing again");
+                }
+                sleep(RECONNECT_PAUSE).await;
+            }
+        };
+        ended.run_until_cancelled(listening).await;
+    });
+}
+
+async fn listen(service: &Service, errands: &Arc<Semaphore>) -> redis::RedisResult<()> {
+    let replica = &service.replica;
+    let Relay::Redis(relay) = &replica.relay else {
+        return Ok(());
+    };
+    let mut subscription = relay.client.get_async_pubsub().await?;
+    subscription.subscribe(channel(&replica.id)).await?;
+    let mut letters = subscription.on_message();
+    while let Some(letter) = letters.next().await {
+        match serde_json::from_slice(letter.get_payload_bytes()) {
+            Ok(Letter::Receipt { ticket, receipt }) => {
+                let waiting = relay.receipts().remove(&ticket);
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(receipt);
+                }
+            }
+            Ok(Letter::Errand {
+                from,
+                ticket,
+                errand,
+            }) => {
+                let permit = Arc::clone(errands).try_acquire_owned();
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let receipt = match &permit {
+                        Ok(_) => run(&service, errand).await,
+                        Err(_) => Receipt::Busy,
+                    };
+                    give(&service, &from, ticket, receipt).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "another replica sent what this version does not know")
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn run(service: &Service, errand: Errand) -> Receipt {
+    let replica = &service.replica;
+    match errand {
+        Errand::Post { session, by, body } => {
+            sse::accept(service, &session, body.as_bytes(), &by, None)
+        }
+        Errand::Answer { id, outcome } => Receipt::of(replica.pending.answer(&id, outcome)),
+        Errand::Update { task, answers } => Receipt::of(replica.tasks.answer(&task, answers).await),
+        Errand::Cancel { task } => Receipt::of(replica.tasks.stop(&task).await),
+    }
+}
+
+async fn give(service: &Service, to: &str, ticket: u64, receipt: Receipt) {
+    if let Relay::Redis(relay) = &service.replica.relay {
+        let letter = Letter::Receipt { ticket, receipt };
+        if let Err(error) = relay.publish(to, &letter, 1).await {
+            tracing::debug!(%error, "a receipt is lost");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! One request, from its message to its answer. The handler's future is polled by whoever reads the answer: when that
+//! caller goes away, the call is dropped, and with it all that it started.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use rmcp::model::{
+    ClientRequest, CustomRequest, ErrorCode, InitializeResult, InputRequiredResult, InputResponses,
+    JsonObject, ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
+};
+use rmcp::service::{Peer, RequestContext};
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::headers::{self, Claims, Refused};
+use super::peer;
+use super::request::{self, Return};
+use crate::access::Access;
+use crate::access::load::Room;
+use crate::caller::outbox::Outbox;
+use crate::caller::{Caller, NewCaller, Suspension, encode};
+use crate::replica::Replica;
+
+/// Methods that 2026-07-28 no longer has, whatever their parameters.
+const REMOVED: [&str; 5] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+];
+
+/// The MCP methods, and what they share.
+#[derive(Clone)]
+pub(crate) struct Service {
+    methods: Arc<dyn Methods>,
+    nobody: Peer<RoleServer>,
+    pub(super) access: Access,
+    /// Largest request body, in bytes.
+    pub(super) body_max: usize,
+    pub(crate) replica: Arc<Replica>,
+}
+
+/// A request as it came.
+pub(crate) struct Incoming<'a> {
+    pub(crate) id: RequestId,
+    pub(crate) method: &'a str,
+    pub(crate) params: Option<&'a RawValue>,
+    pub(crate) parts: Parts,
+    /// Where messages meanwhile go; `None` when the caller takes none.
+    pub(crate) outbox: Option<Arc<Outbox>>,
+    /// What is known of the caller from before, on a stream that lasts.
+    pub(crate) known: Option<&'a Known>,
+    /// The room that its body takes, until it is answered.
+    pub(crate) room: Room,
+}
+
+/// What a client said when its lasting stream began.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) capabilities: Value,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// A request under way.
+pub(crate) type Call = BoxFuture<'static, Reply>;
+
+impl Service {
+    pub(crate) fn new<H: ServerHandler>(
+        handler: H,
+        access: Access,
+        body_max: usize,
+        replica: Arc<Replica>,
+    ) -> Self {
+        Self {
+            methods: Arc::new(handler),
+            nobody: peer::nobody(),
+            access,
+            body_max,
+            replica,
+        }
+    }
+
+    /// Begins a request, or answers it at once when it is refused.
+    pub(crate) fn begin(&self, incoming: Incoming<'_>) -> Result<Call, Reply> {
+        let id = incoming.id.clone();
+        self.prepare(incoming)
+            .map_err(|Refused(status, error)| Reply::error(status, Some(id), error))
+    }
+
+    fn prepare(&self, incoming: Incoming<'_>) -> Result<Call, Refused> {
+        let Incoming {
+            id,
+            method,
+            params,
+            parts,
+            outbox,
+            known,
+            room,
+        } = incoming;
+        let refuse = |error| Refused(StatusCode::OK, error);
+        let mut meta =
+            request::meta(params).map_err(|error| Refused(StatusCode::BAD_REQUEST, error))?;
+        let is_modern = |version: &ProtocolVersion| *version >= ProtocolVersion::V_2026_07_28;
+        let built = match meta.protocol_version() {
+            Some(version) if is_modern(&version) && REMOVED.contains(&method) => Ok(
+                ClientRequest::CustomRequest(CustomRequest::new(method, None)),
+            ),
+            _ => request::build(method, params).or_else(|misfit| {
+                // What is not offered does not exist, whatever its parameters.
+                let custom = || ClientRequest::CustomRequest(CustomRequest::new(method, None));
+                (!self.methods.offers(method)).then(custom).ok_or(misfit)
+            }),
+        };
+        let (version, is_own) = match known {
+            Some(known) => (known.version.clone(), false),
+            None => {
+                let claims = self.claims(method, built.as_ref().ok(), &meta);
+                let version = headers::check(&parts.headers, &claims)?;
+                (version.version, version.is_own)
+            }
+        };
+        let mut request = built.map_err(refuse)?;
+        if let ClientRequest::InitializeRequest(initialize) = &request {
+            let asked = &initialize.params;
+            if known.is_none() {
+                headers::check_initialize(&parts.headers, asked.protocol_version.as_str())?;
+            }
+            let result = self.methods.initialize(asked).map_err(refuse)?;
+            let reply = Reply::result(id, ServerResult::InitializeResult(result));
+            return Ok(std::future::ready(reply).boxed());
+        }
+        let is_discover = matches!(request, ClientRequest::DiscoverRequest(_));
+        // Such requests have HTTP statuses for their errors; older ones are always answered with 200.
+        let speaks_http = is_own || is_discover;
+        let is_complete = !speaks_http
+            || meta
+                .missing_required_keys(&ProtocolVersion::V_2026_07_28)
+                .is_empty();
+        if !is_own {
+            meta.set_protocol_version(version.clone());
+        }
+        let returned = request::take_return(&mut request);
+        let identity = returned
+            .as_ref()
+            .filter(|_| is_modern(&version))
+            .map(|_| Identity {
+                method: method.to_owned(),
+                params: params.map(|params| params.get().to_owned()),
+                credentials: parts.headers.get(AUTHORIZATION).cloned(),
+            });
+        let prepared = Prepared {
+            id,
+            request,
+            meta,
+            parts,
+            outbox,
+            is_stateless: is_modern(&version),
+            capabilities: known.map(|known| known.capabilities.clone()),
+            returned: returned.unwrap_or_default(),
+            identity,
+        };
+        let service = self.clone();
+        let call = async move {
+            let _room = room;
+            let id = prepared.id.clone();
+            match service.handle(prepared).await {
+                Ok(result) => Reply::result(id, result),
+                Err(error) => {
+                    let status = status(speaks_http, is_complete, error.code);
+                    Reply::error(status, Some(id), error)
+                }
+            }
+        };
+        Ok(call.boxed())
+    }
+
+    async fn handle(self, prepared: Prepared) -> Result<ServerResult, ErrorData> {
+        let Prepared {
+            id,
+            request,
+            meta,
+            parts,
+            outbox,
+            is_stateless,
+            capabilities,
+            returned,
+            identity,
+        } = prepared;
+        let mut answers = match (&returned.state, &identity) {
+            (Some(state), Some(identity)) => self.replica.unseal(state, &identity.bytes()).await?,
+            _ => InputResponses::new(),
+        };
+        answers.extend(returned.answers);
+        let caller = Caller::from(NewCaller {
+            replica: &self.replica,
+            is_stateless,
+            meta: &meta,
+            capabilities,
+            outbox: outbox.clone(),
+            answers,
+        });
+        let is_subscription = matches!(request, ClientRequest::SubscriptionsListenRequest(_));
+        let peer = match outbox {
+            Some(outbox) if is_subscription => peer::of(outbox),
+            _ => self.nobody.clone(),
+        };
+        let mut context = RequestContext::new(id, peer);
+        context.meta = meta;
+        context.extensions.insert(caller.clone());
+        // For handlers that look at headers, or at what a layer has found out about the caller.
+        context.extensions.insert(parts);
+        if is_subscription {
+            context.ct = self.replica.draining.child_token();
+        }
+        let _cancelled = context.ct.clone().drop_guard();
+        let handled = self.methods.handle(request, context);
+        let result = match AssertUnwindSafe(handled).catch_unwind().await {
+            Ok(result) => result,
+            Err(_) => Err(defect()),
+        };
+        match (caller.suspension(), identity) {
+            (Some((by, taken)), Some(identity)) => self.suspended(by, taken, &identity).await,
+            _ => result,
+        }
+    }
+
+    async fn suspended(
+        &self,
+        by: Suspension,
+        taken: InputResponses,
+        identity: &Identity,
+    ) -> Result<ServerResult, ErrorData> {
+        match by {
+            Suspension::Input(requests) => {
+                let state = self.replica.seal(taken, &identity.bytes()).await?;
+                let result = InputRequiredResult::new(Some(requests), Some(state));
+                Ok(ServerResult::InputRequiredResult(result))
+            }
+            Suspension::Missing(capabilities) => {
+                Err(ErrorData::missing_required_client_capability(*capabilities))
+            }
+            Suspension::Task(created) => Ok(ServerResult::CreateTaskResult(*created)),
+        }
+    }
+
+    fn claims<'a>(
+        &self,
+        method: &'a str,
+        request: Option<&'a ClientRequest>,
+        meta: &'a RequestMetaObject,
+    ) -> Claims<'a> {
+        let call = match request {
+            Some(ClientRequest::CallToolRequest(call)) => Some(&call.params),
+            _ => None,
+        };
+        let is_own = meta.protocol_version().is_some();
+        Claims {
+            method,
+            subject: request.and_then(request::subject),
+            arguments: call.and_then(|call| call.arguments.as_ref()),
+            schema: call
+                .filter(|_| is_own)
+                .and_then(|call| self.methods.schema(&call.name)),
+            meta,
+        }
+    }
+}
+
+/// A request that has passed its checks.
+struct Prepared {
+    id: RequestId,
+    request: ClientRequest,
+    meta: RequestMetaObject,
+    parts: Parts,
+    outbox: Option<Arc<Outbox>>,
+    is_stateless: bool,
+    capabilities: Option<Value>,
+    returned: Return,
+    identity: Option<Identity>,
+}
+
+/// Who asks for what: a `requestState` is good for that alone.
+struct Identity {
+    method: String,
+    params: Option<String>,
+    credentials: Option<HeaderValue>,
+}
+
+impl Identity {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = request::identity(&self.method, self.params.as_deref());
+        if let Some(credentials) = &self.credentials {
+            bytes.extend_from_slice(credentials.as_bytes());
+        }
+        bytes
+    }
+}
+
+fn status(speaks_http: bool, is_complete: bool, code: ErrorCode) -> StatusCode {
+    match code {
+        _ if !speaks_http => StatusCode::OK,
+        ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
+        | ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY
+        | ErrorCode::HEADER_MISMATCH => StatusCode::BAD_REQUEST,
+        ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        ErrorCode::INVALID_PARAMS if !is_complete => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+/// What a caller learns of a panic: that it was not its fault. The panic hook has logged where and why.
+fn defect() -> ErrorData {
+    let id = uuid::Uuid::new_v4();
+    tracing::error!(%id, "a handler panicked");
+    let what = format!("the server failed inside; its log has it under {id}");
+    ErrorData::internal_error(what, None)
+}
+
+impl Reply {
+    fn result(id: RequestId, result: ServerResult) -> Self {
+        Self {
+            status: StatusCode::OK,
+            body: encode(&ServerJsonRpcMessage::response(result, id)),
+        }
+    }
+
+    pub(crate) fn error(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Self {
+        let body = match id {
+            Some(id) => encode(&ServerJsonRpcMessage::error(error, Some(id))),
+            // Its id is unknown, which JSON-RPC 2.0 writes as null.
+            None => encode(&serde_json::json!({"jsonrpc": "2.0", "id": null, "error": error})),
+        };
+        Self { status, body }
+    }
+}
+
+/// rmcp's handler, whatever its type.
+trait Methods: Send + Sync {
+    fn handle(
+        &self,
+        request: ClientRequest,
+        context: RequestContext<RoleServer>,
+    ) -> BoxFuture<'_, Result<ServerResult, ErrorData>>;
+
+    fn initialize(
+        &self,
+        asked: &rmcp::model::InitializeRequestParams,
+    ) -> Result<InitializeResult, ErrorData>;
+
+    /// Whether the server declares what the method belongs to.
+    fn offers(&self, method: &str) -> bool;
+
+    /// A tool's input schema.
+    fn schema(&self, tool: &str) -> Option<Arc<JsonObject>>;
+}
+
+impl<H: ServerHandler> Methods for H {
+    fn handle(
+        &self,
+        request: ClientRequest,
+        context: RequestContext<RoleServer>,
+    ) -> BoxFuture<'_, Result<ServerResult, ErrorData>> {
+        rmcp::Service::handle_request(self, request, context).boxed()
+    }
+
+    fn initialize(
+        &self,
+        asked: &rmcp::model::InitializeRequestParams,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.negotiate_initialize(asked)
+    }
+
+    fn offers(&self, method: &str) -> bool {
+        let declared = self.get_info().capabilities;
+        match method.split('/').next() {
+            Some("tools") => declared.tools.is_some(),
+            Some("prompts") => declared.prompts.is_some(),
+            Some("resources") => declared.resources.is_some(),
+            Some("completion") => declared.completions.is_some(),
+            Some("logging") => declared.logging.is_some(),
+            Some("tasks") => declared.supports_tasks(),
+            Some("skills") => declared.supports_skills(),
+            _ => true,
+        }
+    }
+
+    fn schema(&self, tool: &str) -> Option<Arc<JsonObject>> {
+        self.get_tool(tool).map(|tool| tool.input_schema)
+    }
+}

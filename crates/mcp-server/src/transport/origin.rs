@@ -1,0 +1,207 @@
+//! Who may call: the `Host` header, so that no page can reach a local server by rebinding a name, and the `Origin` header of
+//! browsers, with the answers that make them let a listed page in (CORS).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use rmcp::ErrorData;
+
+use crate::config::ServerConfig;
+
+/// Seconds for which a browser may remember what it was allowed.
+const PREFLIGHT_AGE: &str = "7200";
+const METHODS: &str = "GET, POST, OPTIONS";
+/// What pages may read of an answer.
+const EXPOSED: &str = "mcp-session-id, www-authenticate, retry-after";
+
+/// The lists, parsed once.
+#[derive(Clone)]
+pub(super) struct Guard(Arc<Lists>);
+
+struct Lists {
+    /// `None` is any.
+    hosts: Option<Vec<Host>>,
+    origins: Option<Vec<Origin>>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Host {
+    name: String,
+    /// `None` in a list is any.
+    port: Option<u16>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Origin {
+    Null,
+    /// Without a port: any, in a list; the scheme's own, in a request.
+    Page {
+        scheme: String,
+        host: Host,
+    },
+}
+
+impl Guard {
+    /// The guard of the configured lists.
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        let any = |list: &[String]| list.iter().any(|entry| entry == "*");
+        let (hosts, origins) = (&config.allowed_hosts, &config.allowed_origins);
+        Self(Arc::new(Lists {
+            hosts: (!any(hosts)).then(|| hosts.iter().filter_map(|host| authority(host)).collect()),
+            origins: (!any(origins))
+                .then(|| origins.iter().filter_map(|origin| page(origin)).collect()),
+        }))
+    }
+
+    fn host_is_allowed(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(allowed) = &self.0.hosts else {
+            return true;
+        };
+        let named = match headers.get(header::HOST) {
+            Some(host) => host.to_str().ok().and_then(authority),
+            None => uri.authority().map(host),
+        };
+        named.is_some_and(|named| allowed.iter().any(|allowed| allowed.covers(&named)))
+    }
+
+    fn origin_is_allowed(&self, origin: &HeaderValue) -> bool {
+        let Some(allowed) = &self.0.origins else {
+            return true;
+        };
+        let named = origin.to_str().ok().and_then(page);
+        named.is_some_and(|named| allowed.iter().any(|allowed| allowed.covers(&named)))
+    }
+}
+
+impl Host {
+    fn covers(&self, named: &Self) -> bool {
+        self.name == named.name && (self.port.is_none() || self.port == named.port)
+    }
+}
+
+impl Origin {
+    fn covers(&self, named: &Self) -> bool {
+        match (self, named) {
+            (Self::Null, Self::Null) => true,
+            (
+                Self::Page { scheme, host },
+                Self::Page {
+                    scheme: named_scheme,
+                    host: named,
+                },
+            ) => {
+                let port = named.port.or(match &**named_scheme {
+                    "http" => Some(80),
+                    "https" => Some(443),
+                    _ => None,
+                });
+                scheme == named_scheme
+                    && host.name == named.name
+                    && (host.port.is_none() || host.port == port)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Refuses foreign callers, answers preflight requests, and tells a listed page that it may read the answer.
+pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if !guard.host_is_allowed(request.uri(), request.headers()) {
+        return forbidden("the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)");
+    }
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+        return next.run(request).await;
+    };
+    if !guard.origin_is_allowed(&origin) {
+        return forbidden("the page's origin may not call this server (MCP_ALLOWED_ORIGINS)");
+    }
+    let asked = request
+        .headers()
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .cloned();
+    let is_preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    if is_preflight {
+        say(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+        if let Some(asked) = asked {
+            // Tools give names to headers of their own, so no list of them would be complete.
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+        }
+    } else {
+        say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+    response
+}
+
+fn forbidden(what: &'static str) -> Response {
+    let error = ErrorData::invalid_request(what, None);
+    super::error(StatusCode::FORBIDDEN, None, error)
+}
+
+fn authority(text: &str) -> Option<Host> {
+    Some(host(&Authority::try_from(text.trim()).ok()?))
+}
+
+fn host(authority: &Authority) -> Host {
+    Host {
+        name: authority.host().to_ascii_lowercase(),
+        port: authority.port_u16(),
+    }
+}
+
+fn page(text: &str) -> Option<Origin> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("null") {
+        return Some(Origin::Null);
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    Some(Origin::Page {
+        scheme: scheme.to_ascii_lowercase(),
+        host: authority(rest.strip_suffix(":*").unwrap_or(rest))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(entry: &str, origin: &str) -> bool {
+        page(entry).unwrap().covers(&page(origin).unwrap())
+    }
+
+    #[test]
+    fn an_origin_is_its_scheme_host_and_port() {
+        assert!(allows("https://a.example", "https://A.example"));
+        assert!(allows("https://a.example:443", "https://a.example"));
+        assert!(allows("http://localhost:*", "http://localhost:3000"));
+        assert!(allows("http://[::1]:*", "http://[::1]:3000"));
+        assert!(allows("null", "null"));
+        assert!(!allows("https://a.example", "http://a.example"));
+        assert!(!allows("https://a.example:443", "https://a.example:444"));
+        assert!(!allows("https://a.example", "https://a.example.evil"));
+        assert!(!allows("https://a.example", "null"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_none() {
+        assert_eq!(authority("a b"), None);
+        assert_eq!(page("a.example"), None);
+        assert_eq!(authority("Mcp-Server:8080").unwrap().name, "mcp-server");
+    }
+}

@@ -1,0 +1,253 @@
+//! From a method and its parameters, as they are written, to rmcp's request: by name, where rmcp's own deserialiser would
+//! try one type after the other.
+
+#![expect(
+    deprecated,
+    reason = "what is deprecated since 2026-07-28; clients of the older eras have it"
+)]
+
+use mcp_core::text::shape_error;
+use rmcp::ErrorData;
+use rmcp::model::{CallToolRequestParams, DiscoverRequestParams, JsonObject};
+use rmcp::model::{
+    CancelTaskParams, ClientRequest, CompleteRequestParams, CustomRequest, GetPromptRequestParams,
+    GetSkillRequestParams, GetTaskParams, InitializeRequestParams, InputResponses,
+    PaginatedRequestParams, PingRequest, ReadResourceDirectoryRequestParams,
+    ReadResourceRequestParams, Request, RequestMetaObject, RequestOptionalParam,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams, UpdateTaskParams,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// `_meta` of the parameters, empty if there is none.
+///
+/// # Errors
+/// When it is no object.
+pub(super) fn meta(params: Option<&RawValue>) -> Result<RequestMetaObject, ErrorData> {
+    #[derive(Deserialize)]
+    struct WithMeta {
+        _meta: Option<RequestMetaObject>,
+    }
+    let Some(params) = params else {
+        return Ok(RequestMetaObject::default());
+    };
+    let with: WithMeta = serde_json::from_str(params.get())
+        .map_err(|_| ErrorData::invalid_params("`_meta` must be an object", None))?;
+    Ok(with._meta.unwrap_or_default())
+}
+
+/// The request; its `_meta` stays with [`meta`].
+///
+/// # Errors
+/// When the parameters are not those of the method.
+pub(super) fn build(method: &str, params: Option<&RawValue>) -> Result<ClientRequest, ErrorData> {
+    let written = Written { method, params };
+    Ok(match method {
+        "tools/call" => ClientRequest::CallToolRequest(Request::new(written.call()?)),
+        "tools/list" => ClientRequest::ListToolsRequest(written.page()?),
+        "initialize" => {
+            ClientRequest::InitializeRequest(written.read::<_, InitializeRequestParams>()?)
+        }
+        "ping" => ClientRequest::PingRequest(PingRequest {
+            method: Default::default(),
+            extensions: Default::default(),
+        }),
+        "server/discover" => ClientRequest::DiscoverRequest(Request::new(DiscoverRequestParams {})),
+        "completion/complete" => {
+            ClientRequest::CompleteRequest(written.read::<_, CompleteRequestParams>()?)
+        }
+        "logging/setLevel" => {
+            ClientRequest::SetLevelRequest(written.read::<_, SetLevelRequestParams>()?)
+        }
+        "prompts/get" => {
+            ClientRequest::GetPromptRequest(written.read::<_, GetPromptRequestParams>()?)
+        }
+        "prompts/list" => ClientRequest::ListPromptsRequest(written.page()?),
+        "resources/list" => ClientRequest::ListResourcesRequest(written.page()?),
+        "resources/templates/list" => ClientRequest::ListResourceTemplatesRequest(written.page()?),
+        "resources/read" => {
+            ClientRequest::ReadResourceRequest(written.read::<_, ReadResourceRequestParams>()?)
+        }
+        "resources/subscribe" => {
+            ClientRequest::SubscribeRequest(written.read::<_, SubscribeRequestParams>()?)
+        }
+        "resources/unsubscribe" => {
+            ClientRequest::UnsubscribeRequest(written.read::<_, UnsubscribeRequestParams>()?)
+        }
+        "resources/directory/read" => {
+            let request = written.read::<_, ReadResourceDirectoryRequestParams>()?;
+            ClientRequest::ReadResourceDirectoryRequest(request)
+        }
+        "subscriptions/listen" => {
+            let request = written.read::<_, SubscriptionsListenRequestParams>()?;
+            ClientRequest::SubscriptionsListenRequest(request)
+        }
+        "tasks/get" => ClientRequest::GetTaskRequest(written.read::<_, GetTaskParams>()?),
+        "tasks/update" => ClientRequest::UpdateTaskRequest(written.read::<_, UpdateTaskParams>()?),
+        "tasks/cancel" => ClientRequest::CancelTaskRequest(written.read::<_, CancelTaskParams>()?),
+        "skills/list" => ClientRequest::ListSkillsRequest(written.page()?),
+        "skills/get" => ClientRequest::GetSkillRequest(written.read::<_, GetSkillRequestParams>()?),
+        _ => {
+            let params = params.map(|params| serde_json::from_str(params.get()));
+            let params = params.transpose().map_err(|error| written.misfit(&error))?;
+            ClientRequest::CustomRequest(CustomRequest::new(method, params))
+        }
+    })
+}
+
+/// What `Mcp-Name` must say: the name, URI or task that the request is about.
+pub(super) fn subject(request: &ClientRequest) -> Option<&str> {
+    match request {
+        ClientRequest::CallToolRequest(request) => Some(&request.params.name),
+        ClientRequest::GetPromptRequest(request) => Some(&request.params.name),
+        ClientRequest::ReadResourceRequest(request) => Some(&request.params.uri),
+        ClientRequest::SubscribeRequest(request) => Some(&request.params.uri),
+        ClientRequest::UnsubscribeRequest(request) => Some(&request.params.uri),
+        ClientRequest::GetTaskRequest(request) => Some(&request.params.task_id),
+        ClientRequest::UpdateTaskRequest(request) => Some(&request.params.task_id),
+        ClientRequest::CancelTaskRequest(request) => Some(&request.params.task_id),
+        _ => None,
+    }
+}
+
+/// What a client brings when it comes back with the answers that a request needed.
+#[derive(Default)]
+pub(super) struct Return {
+    pub(super) answers: InputResponses,
+    pub(super) state: Option<String>,
+}
+
+/// Takes it out of the request; `None` for methods that can't need any.
+pub(super) fn take_return(request: &mut ClientRequest) -> Option<Return> {
+    let (answers, state) = match request {
+        ClientRequest::CallToolRequest(request) => {
+            let params = &mut request.params;
+            (params.input_responses.take(), params.request_state.take())
+        }
+        ClientRequest::GetPromptRequest(request) => {
+            let params = &mut request.params;
+            (params.input_responses.take(), params.request_state.take())
+        }
+        ClientRequest::ReadResourceRequest(request) => {
+            let params = &mut request.params;
+            (params.input_responses.take(), params.request_state.take())
+        }
+        _ => return None,
+    };
+    let answers = answers.unwrap_or_default();
+    Some(Return { answers, state })
+}
+
+/// The bytes that two sendings of the same request have in common, and no two different ones do.
+pub(super) fn identity(method: &str, params: Option<&str>) -> Vec<u8> {
+    #[derive(Deserialize, Default)]
+    struct Subject {
+        name: Option<String>,
+        uri: Option<String>,
+        arguments: Option<Value>,
+    }
+    let subject = params.and_then(|params| serde_json::from_str(params).ok());
+    let subject: Subject = subject.unwrap_or_default();
+    let mut arguments = subject.arguments.unwrap_or_default();
+    arguments.sort_all_objects();
+    serde_json::to_vec(&(method, subject.name, subject.uri, arguments)).unwrap_or_default()
+}
+
+struct Written<'a> {
+    method: &'a str,
+    params: Option<&'a RawValue>,
+}
+
+impl Written<'_> {
+    fn read<M: Default, P: DeserializeOwned>(&self) -> Result<Request<M, P>, ErrorData> {
+        self.parse().map(Request::new)
+    }
+
+    fn page<M: Default>(
+        &self,
+    ) -> Result<RequestOptionalParam<M, PaginatedRequestParams>, ErrorData> {
+        self.parse().map(RequestOptionalParam::with_param)
+    }
+
+    /// Without `_meta`, which [`meta`] has read already.
+    fn call(&self) -> Result<CallToolRequestParams, ErrorData> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Call {
+            name: String,
+            arguments: Option<JsonObject>,
+            input_responses: Option<InputResponses>,
+            request_state: Option<String>,
+        }
+        let call: Call = self.parse()?;
+        let mut params = CallToolRequestParams::new(call.name);
+        params.arguments = call.arguments;
+        params.input_responses = call.input_responses;
+        params.request_state = call.request_state;
+        Ok(params)
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, ErrorData> {
+        let text = self.params.map_or("{}", RawValue::get);
+        serde_json::from_str(text).map_err(|error| self.misfit(&error))
+    }
+
+    fn misfit(&self, error: &serde_json::Error) -> ErrorData {
+        // Without the value it found: that may be a secret.
+        let what = format!(
+            "`params` do not fit `{}`: {}",
+            self.method,
+            shape_error(error)
+        );
+        ErrorData::invalid_params(what, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_read_with_its_arguments_and_its_meta() {
+        let params = raw(r#"{"name":"a","arguments":{"x":1},"_meta":{"progressToken":7}}"#);
+        let request = build("tools/call", Some(&params)).unwrap();
+        assert_eq!(subject(&request), Some("a"));
+        assert_eq!(meta(Some(&params)).unwrap().0.0["progressToken"], 7);
+        let ClientRequest::CallToolRequest(request) = request else {
+            panic!("a call");
+        };
+        assert_eq!(request.params.arguments.unwrap()["x"], 1);
+    }
+
+    #[test]
+    fn parameters_of_another_shape_are_refused_without_their_values() {
+        let params = raw(r#"{"name":"a","arguments":"hunter2"}"#);
+        let error = build("tools/call", Some(&params)).unwrap_err();
+        assert_eq!(error.code, rmcp::model::ErrorCode::INVALID_PARAMS);
+        assert!(!error.message.contains("hunter2"), "{error:?}");
+        build("tools/call", None).unwrap_err();
+        build("tools/list", None).unwrap();
+        meta(Some(&raw(r#"{"_meta":7}"#))).unwrap_err();
+    }
+
+    #[test]
+    fn the_same_request_is_the_same_in_any_order_of_its_arguments() {
+        let identity = |text| identity("tools/call", Some(text));
+        let one = identity(r#"{"name":"a","arguments":{"x":1,"y":{"a":1,"b":2}}}"#);
+        assert_eq!(
+            one,
+            identity(r#"{"arguments":{"y":{"b":2,"a":1},"x":1},"name":"a"}"#)
+        );
+        assert_ne!(
+            one,
+            identity(r#"{"name":"a","arguments":{"x":2,"y":{"a":1,"b":2}}}"#)
+        );
+    }
+}

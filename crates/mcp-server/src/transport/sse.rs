@@ -1,0 +1,213 @@
+//! HTTP+SSE of 2024-11-05: `GET /sse` opens a stream and names the address to post to; answers come on the stream. The
+//! session's id names the replica that holds the stream, so that a POST finds it from any other.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use rmcp::ErrorData;
+use rmcp::model::{InitializeRequestParams, ProtocolVersion, RequestId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::message::{self, Message};
+use super::poster::Poster;
+use super::{Incoming, Known, Service, busy, error, receipt_response, stream};
+use crate::access::gate::{Place, Principal};
+use crate::access::load::Room;
+use crate::relay::{self, Errand, Receipt};
+use crate::sessions::Session;
+
+/// The `sessionId` of a query.
+pub(super) fn session_of(query: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // Ids of this server need no percent encoding.
+        matches!(name, "sessionId" | "session_id").then(|| value.to_owned())
+    })
+}
+
+/// `GET /sse`.
+pub(super) async fn open(State(service): State<Service>, request: Request) -> Response {
+    let replica = &service.replica;
+    let parts = request.into_parts().0;
+    let opened = replica.stream().and_then(|permit| {
+        let opened = replica.sessions.open(parts, Arc::downgrade(replica))?;
+        Some((opened, permit))
+    });
+    let Some((opened, permit)) = opened else {
+        return busy(None);
+    };
+    let address = format!("/message?sessionId={}", opened.id);
+    let first = stream::event("endpoint", address.as_bytes());
+    let outbox = Arc::clone(&opened.session.outbox);
+    stream::lasting(first, outbox, (opened, permit))
+}
+
+/// `POST /message?sessionId=…`: taken here, or brought to the replica that has the stream.
+pub(super) async fn post(
+    service: &Service,
+    session: &str,
+    parts: Parts,
+    body: &[u8],
+    room: Room,
+) -> Response {
+    match message::parse(body) {
+        Err(malformed) => {
+            return error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error);
+        }
+        Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
+        Ok(Message::Request { id, method, params }) => {
+            if let Some(refused) = service.forbids(&parts, &id, &method, params) {
+                return refused;
+            }
+        }
+        Ok(Message::Notification { .. }) => {}
+    }
+    let Some(by) = Poster::of(&parts) else {
+        let what = "a header of the call is no text";
+        let refused = ErrorData::invalid_request(what, None);
+        return error(StatusCode::BAD_REQUEST, None, refused);
+    };
+    let replica = &service.replica;
+    let receipt = if relay::owner(session) == Some(&*replica.id) {
+        let caller: Option<&Principal> = parts.extensions.get();
+        let place = caller.and_then(|caller| caller.place.clone());
+        let held = place.map(|place| Held { place, room });
+        accept(service, session, body, &by, held)
+    } else {
+        let errand = Errand::Post {
+            session: session.to_owned(),
+            by,
+            // It has been read as JSON, so it is UTF-8.
+            body: String::from_utf8_lossy(body).into_owned(),
+        };
+        replica.relay.send(&replica.id, errand).await
+    };
+    receipt_response(receipt, unknown(service))
+}
+
+fn unknown(service: &Service) -> &'static str {
+    match service.replica.relay {
+        relay::Relay::None => {
+            "no such session at this replica, and without REDIS_URL it can't reach others: use POST /mcp, which needs none"
+        }
+        relay::Relay::Redis(_) => {
+            "no such session: its stream has ended. Open a new one with GET /sse"
+        }
+    }
+}
+
+/// What a call holds of the server's bounds.
+pub(crate) struct Held {
+    place: Arc<Place>,
+    room: Room,
+}
+
+impl Held {
+    /// For a call that was let in by another replica; None when this one has all it can do.
+    fn take(service: &Service, caller: &Principal, bytes: usize) -> Option<Self> {
+        let mut room = Room::none(service.access.clone());
+        let place = service.access.place(&caller.key).ok()?;
+        room.grow(bytes).then_some(Self { place, room })
+    }
+}
+
+/// A message of a session whose stream is here. `held` is None for one that came from another replica.
+pub(crate) fn accept(
+    service: &Service,
+    session: &str,
+    body: &[u8],
+    by: &Poster,
+    held: Option<Held>,
+) -> Receipt {
+    let found = service.replica.sessions.get(session);
+    // To who has another key there is no such session.
+    let Some(session) = found.filter(|session| by.owns(&session.parts)) else {
+        return Receipt::Unknown;
+    };
+    match message::parse(body) {
+        Ok(Message::Request { id, method, params }) => {
+            let Some(mut caller) = session.parts.extensions.get::<Principal>().cloned() else {
+                return Receipt::Unknown;
+            };
+            let held = held.or_else(|| Held::take(service, &caller, body.len()));
+            let Some(Held { place, room }) = held else {
+                return Receipt::Busy;
+            };
+            let mut parts = session.parts.clone();
+            by.write(&mut parts.headers);
+            caller.place = Some(place);
+            parts.extensions.insert(caller);
+            let known = known(&session, &method, params);
+            let incoming = Incoming {
+                id,
+                method: &method,
+                params,
+                parts,
+                outbox: Some(Arc::clone(&session.outbox)),
+                known: Some(&known),
+                room,
+            };
+            run(service, &session, incoming)
+        }
+        Ok(Message::Notification { method, params }) => {
+            if method == "notifications/cancelled"
+                && let Some(id) = cancelled(params)
+            {
+                session.cancel(&id);
+            }
+            Receipt::Taken
+        }
+        // Whoever took the POST has read it already, so it is neither malformed nor an answer.
+        Ok(Message::Answer { .. }) | Err(_) => Receipt::Unknown,
+    }
+}
+
+fn known(session: &Session, method: &str, params: Option<&RawValue>) -> Known {
+    if method == "initialize"
+        && let Some(known) = introduction(params)
+    {
+        session.learn(known);
+    }
+    session.known()
+}
+
+fn run(service: &Service, session: &Arc<Session>, incoming: Incoming<'_>) -> Receipt {
+    let id = incoming.id.clone();
+    let begun = service.begin(incoming);
+    let call = async move {
+        match begun {
+            Ok(call) => call.await,
+            Err(reply) => reply,
+        }
+    };
+    session.run(id, call, Arc::clone(&service.replica))
+}
+
+/// What `initialize` says of the client, with the version that it will be answered with.
+fn introduction(params: Option<&RawValue>) -> Option<Known> {
+    let asked: InitializeRequestParams = serde_json::from_str(params?.get()).ok()?;
+    let version = asked.protocol_version;
+    let is_known = ProtocolVersion::KNOWN_VERSIONS.contains(&version) && version.has_initialize();
+    Some(Known {
+        version: if is_known {
+            version
+        } else {
+            ProtocolVersion::LATEST_WITH_INITIALIZE
+        },
+        capabilities: serde_json::to_value(asked.capabilities).unwrap_or_default(),
+    })
+}
+
+fn cancelled(params: Option<&RawValue>) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cancelled {
+        request_id: RequestId,
+    }
+    let cancelled: Cancelled = serde_json::from_str(params?.get()).ok()?;
+    Some(cancelled.request_id)
+}

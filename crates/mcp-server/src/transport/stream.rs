@@ -1,0 +1,124 @@
+//! Event streams: of one call, and of a client that stays.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use tokio::time::sleep;
+
+use super::call::{Call, Reply};
+use crate::caller::outbox::Outbox;
+use crate::replica::StreamPermit;
+
+/// A comment is sent after so long without a message, so that nobody between takes the connection for dead, and so that
+/// the server learns that the client is.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// A call that has begun to speak before it has its answer.
+struct Speaking {
+    first: Option<Bytes>,
+    call: Option<Call>,
+    outbox: Arc<Outbox>,
+    /// The answer, when it has come before all other messages are out.
+    reply: Option<Reply>,
+    _permit: StreamPermit,
+}
+
+/// Closes the outbox with the stream: whoever writes into it should know.
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+/// The stream of a call: its messages, then its answer.
+pub(super) fn of_call(
+    call: Option<Call>,
+    reply: Option<Reply>,
+    first: Option<Bytes>,
+    outbox: Arc<Outbox>,
+    permit: StreamPermit,
+) -> Response {
+    let speaking = Speaking {
+        first,
+        call,
+        outbox,
+        reply,
+        _permit: permit,
+    };
+    events(stream::unfold(speaking, |mut speaking| async move {
+        let event = speaking.next().await?;
+        Some((Ok(event), speaking))
+    }))
+}
+
+impl Speaking {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(message) = self.first.take().or_else(|| self.outbox.try_next()) {
+                return Some(event("message", &message));
+            }
+            if let Some(reply) = self.reply.take() {
+                return Some(event("message", &reply.body));
+            }
+            let call = self.call.as_mut()?;
+            tokio::select! {
+                biased;
+                message = self.outbox.next() => {
+                    // Closed: nobody could read what comes.
+                    return Some(event("message", &message?));
+                }
+                reply = call => {
+                    self.call = None;
+                    self.reply = Some(reply);
+                }
+                () = sleep(KEEP_ALIVE) => return Some(COMMENT),
+            }
+        }
+    }
+}
+
+/// The stream of a client that stays: `first`, then what comes into the outbox, until it is closed. `held` lives as long
+/// as the stream does.
+pub(super) fn lasting<H: Send + 'static>(first: Bytes, outbox: Arc<Outbox>, held: H) -> Response {
+    let start = (Some(first), outbox, held);
+    events(stream::unfold(start, |(first, outbox, held)| async move {
+        let event = match first {
+            Some(first) => first,
+            None => tokio::select! {
+                biased;
+                message = outbox.next() => event("message", &message?),
+                () = sleep(KEEP_ALIVE) => COMMENT,
+            },
+        };
+        Some((Ok(event), (None, outbox, held)))
+    }))
+}
+
+/// One event. JSON as serde writes it has no line breaks.
+pub(super) fn event(name: &str, data: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(name.len() + data.len() + 16);
+    event.extend_from_slice(b"event: ");
+    event.extend_from_slice(name.as_bytes());
+    event.extend_from_slice(b"\ndata: ");
+    event.extend_from_slice(data);
+    event.extend_from_slice(b"\n\n");
+    Bytes::from(event)
+}
+
+fn events(
+    events: impl stream::Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+        // nginx would hold events back until its buffer is full.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (StatusCode::OK, headers, Body::from_stream(events)).into_response()
+}
