@@ -175,7 +175,6 @@ impl Intake {
             leaving: Mutex::default(),
             closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
-            only_ahead: AtomicBool::new(false),
             text: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),

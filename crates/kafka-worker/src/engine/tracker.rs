@@ -21,8 +21,6 @@ pub struct PartitionTracker {
     next: Option<i64>,
     /// Where the group stands, as far as this tracker knows.
     taken: Option<i64>,
-    /// Whether what is finished ahead of that is not as it was told last.
-    ahead_moved: bool,
     /// What the last owner had finished ahead of its committed offset.
     inherited: Option<FinishedAhead>,
     unfinished: usize,
@@ -62,15 +60,6 @@ pub struct Commit {
     pub ahead: Option<FinishedAhead>,
 }
 
-/// How a [`Commit`] differs from the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moved {
-    /// Its offset is another.
-    Offset,
-    /// Only what is finished ahead of it is.
-    Ahead,
-}
-
 #[derive(Debug)]
 struct Received {
     offset: i64,
@@ -89,7 +78,6 @@ impl PartitionTracker {
             first: None,
             next: None,
             taken: None,
-            ahead_moved: false,
             inherited,
             unfinished: 0,
             unfinished_bytes: 0,
@@ -162,7 +150,6 @@ impl PartitionTracker {
     }
 
     fn pass_finished(&mut self) {
-        self.ahead_moved = true;
         while self.window.front().is_some_and(|first| first.finished) {
             self.window.pop_front();
         }
@@ -193,16 +180,11 @@ impl PartitionTracker {
         (ahead.is_some() || self.first != Some(offset)).then_some(Commit { offset, ahead })
     }
 
-    /// The same, if it has moved since the last call.
-    pub fn take_commit(&mut self) -> Option<(Commit, Moved)> {
+    /// The same, if its offset has moved since the last call.
+    pub fn take_commit(&mut self) -> Option<Commit> {
         let committable = self.committable()?;
         let has_moved = self.taken.replace(committable) != Some(committable);
-        let ahead_moved = std::mem::take(&mut self.ahead_moved);
-        match (has_moved, ahead_moved) {
-            (true, _) => Some((self.commit()?, Moved::Offset)),
-            (false, true) => Some((self.commit()?, Moved::Ahead)),
-            (false, false) => None,
-        }
+        has_moved.then(|| self.commit())?
     }
 
     /// What [`PartitionTracker::take_commit`] handed out was not committed: it is to be handed out again.

@@ -14,7 +14,7 @@ use crate::engine::dispatcher::Done;
 use crate::engine::finished_ahead::FinishedAhead;
 use crate::engine::flow::{Gate, Load};
 use crate::engine::ownership::Ownership;
-use crate::engine::tracker::{Arrival, Arrived, Moved, PartitionTracker};
+use crate::engine::tracker::{Arrival, Arrived, PartitionTracker};
 use crate::watchdog::Standing;
 
 /// Records of a partition that are kept, because one at their beginning is not finished, until it is paused: 3 MiB.
@@ -294,18 +294,15 @@ impl Assignment {
         }
     }
 
-    /// What has moved of what is to be committed, and whether of some partition only what is finished ahead of the
-    /// offset has.
-    pub(super) fn take_commits(&self, text: Text) -> (TopicPartitionList, bool) {
+    /// What is to be committed of the partitions whose offset has moved.
+    pub(super) fn take_commits(&self, text: Text) -> TopicPartitionList {
         let mut offsets = TopicPartitionList::new();
-        let mut only_ahead = false;
         for entry in lock(&self.partitions).all_mut() {
-            if let Some((commit, moved)) = entry.tracker.take_commit() {
-                only_ahead |= moved == Moved::Ahead;
+            if let Some(commit) = entry.tracker.take_commit() {
                 add(&mut offsets, &entry.ownership, &commit, text);
             }
         }
-        (offsets, only_ahead)
+        offsets
     }
 
     /// What is to be committed of all partitions, moved or not; with the longest text only of those that have one.

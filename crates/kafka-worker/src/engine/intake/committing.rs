@@ -1,7 +1,6 @@
 //! Commits: the offsets, and beside them what is finished ahead of them. All on the poll thread.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::counter;
@@ -31,12 +30,9 @@ pub(super) enum Text {
 impl Context {
     /// Hands the committable offsets that have moved to librdkafka, which commits them later.
     pub(super) fn store(&self, consumer: &BaseConsumer<Self>) {
-        let (offsets, only_ahead) = self.assignment.take_commits(self.text());
+        let offsets = self.assignment.take_commits(self.text());
         if offsets.count() == 0 {
             return;
-        }
-        if only_ahead {
-            self.only_ahead.store(true, Ordering::Relaxed);
         }
         counter!(metric::COMMITS).increment(1);
         // `store_offsets` stores exactly what it is given, the offset to read next. `store_offset` would add one.
@@ -49,19 +45,17 @@ impl Context {
 
     /// Commits what is stored. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
     pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) -> bool {
-        // librdkafka commits what is stored only where the offset is higher than the committed one. Where just what is
-        // finished ahead of it has moved, or may have been refused unseen, all offsets go out by name.
         self.try_text(consumer);
-        let by_name =
-            self.only_ahead.swap(false, Ordering::Relaxed) || matches!(mode, CommitMode::Sync);
-        let committed = match by_name {
-            true => self.commit_by_name(consumer, mode),
-            false => consumer.commit_consumer_state(mode),
+        // What is stored goes out only where its offset is higher than the committed one. At the end of an assignment all
+        // offsets go out by name, for what was finished ahead of one that stands still. Not before it: nobody is told how
+        // an asynchronous commit ended, so that two of them could overtake each other and offsets go back.
+        let committed = match mode {
+            CommitMode::Sync => self.commit_by_name(consumer),
+            CommitMode::Async => consumer.commit_consumer_state(mode),
         };
         let Err(error) = committed else {
             return true;
         };
-        self.only_ahead.fetch_or(by_name, Ordering::Relaxed);
         match error.rdkafka_error_code() {
             // Nothing new is stored: that is a success.
             Some(RDKafkaErrorCode::NoOffset) => true,
@@ -112,15 +106,11 @@ impl Context {
         }
     }
 
-    fn commit_by_name(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        mode: CommitMode,
-    ) -> Result<(), KafkaError> {
+    fn commit_by_name(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
         let offsets = self.assignment.commits(self.text());
         match offsets.count() {
             0 => Ok(()),
-            _ => consumer.commit(&offsets, mode),
+            _ => consumer.commit(&offsets, CommitMode::Sync),
         }
     }
 

@@ -43,8 +43,6 @@ pub(super) struct Context {
     pub(super) closing: AtomicBool,
     /// Whether intake is paused as a whole: partitions assigned now must be paused too.
     pub(super) pause_all: AtomicBool,
-    /// Whether something was finished ahead of an offset that has not moved, and not committed since.
-    pub(super) only_ahead: AtomicBool,
     /// What commits carry; [`Text::Longest`] until the broker has taken that once.
     pub(super) text: Mutex<Text>,
     pub(super) topic_missing: AtomicBool,

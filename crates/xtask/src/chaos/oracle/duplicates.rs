@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ledger::Ledger;
 use super::order::LEARN;
 use super::{Rule, Terms, Violation, broken};
-use crate::chaos::history::{Call, Incident, Micros, Trouble, Verdict};
+use crate::chaos::history::{Call, Entry, Incident, Micros, Trouble, Verdict};
 use crate::chaos::workload::STEPS_MAX;
 
 /// What was finished so shortly before an end may not be committed yet: commits go out every 600 ms, and take a while.
@@ -26,6 +26,8 @@ enum Reason {
     InFlight(usize),
     /// Finished, and committed with the next commit, which did not come.
     NotYetCommitted,
+    /// Finished, behind a record that was not, at an abrupt end: the offset had not moved since.
+    HeldUp,
     /// Kafka could not be reached to commit it.
     Uncommittable,
     /// Its owner was expelled from the group before a commit was taken.
@@ -72,7 +74,7 @@ pub(super) fn check(
                     ),
                 ));
             }
-            let name = match reason(ledger, (before, done.max(before.end)), again) {
+            let name = match reason(ledger, entry, (before, done.max(before.end)), again) {
                 Some(Reason::InFlight(incident)) => {
                     *in_flight.entry(incident).or_default() += 1;
                     "in flight at an abrupt end"
@@ -80,6 +82,7 @@ pub(super) fn check(
                 Some(Reason::NotYetCommitted) => {
                     "finished within a commit's interval of an abrupt end"
                 }
+                Some(Reason::HeldUp) => "finished behind an unfinished record at an abrupt end",
                 Some(Reason::Uncommittable) => "finished while Kafka was away",
                 Some(Reason::Expelled) => "finished in a rebalance that expelled its owner",
                 Some(Reason::Stalled) => "the machine stood still",
@@ -151,6 +154,7 @@ pub(super) fn check(
 /// sets no bound: what could not be committed need not have been in flight.
 fn reason(
     ledger: &Ledger<'_>,
+    entry: &Entry,
     (before, finished): (&Call, Micros),
     again: &Call,
 ) -> Option<Reason> {
@@ -163,7 +167,7 @@ fn reason(
         let is = concerns(incident, again.worker);
         match incident.trouble {
             Trouble::Killed | Trouble::Frozen | Trouble::DrainCutOff if was => {
-                after_an_end((before, finished), index, incident)
+                after_an_end(ledger, entry, (before, finished), index, incident)
             }
             // A zombie that begins what another one has done.
             Trouble::Frozen
@@ -186,6 +190,12 @@ fn reason(
                     && before.start <= incident.until.saturating_add(RECOVERY) =>
             {
                 Some(Reason::Uncommittable)
+            }
+            Trouble::KafkaCut | Trouble::BrokerKilled
+                if incident.from <= again.start
+                    && ledger.is_held_up(entry, incident.from.saturating_sub(COMMIT)) =>
+            {
+                Some(Reason::HeldUp)
             }
             Trouble::MachineStalled
                 if incident.from <= again.start
@@ -233,6 +243,8 @@ fn has_drained(ledger: &Ledger<'_>, partition: i32, worker: u16, by: Micros) -> 
 }
 
 fn after_an_end(
+    ledger: &Ledger<'_>,
+    entry: &Entry,
     (before, finished): (&Call, Micros),
     index: usize,
     incident: &Incident,
@@ -248,6 +260,8 @@ fn after_an_end(
         Some(Reason::InFlight(index))
     } else if finished.saturating_add(COMMIT) >= incident.from {
         Some(Reason::NotYetCommitted)
+    } else if ledger.is_held_up(entry, incident.from.saturating_sub(COMMIT)) {
+        Some(Reason::HeldUp)
     } else {
         None
     }
