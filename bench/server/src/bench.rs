@@ -111,7 +111,8 @@ impl Bench {
             let system = running.system;
             if self.plan.calls > 0 {
                 let wanted = self.plan.calls.saturating_sub(made);
-                let more = more_calls(&running, self.on.key(), wanted, self.plan.patience);
+                let patience = self.plan.patience(system);
+                let more = more_calls(&running, self.on.key(), wanted, patience);
                 made += more.with_context(|| at(Row::Process, system))?;
                 let resident = Usage::of(running.process.id())?.resident_mib;
                 values.push((Column::AfterMib, resident));
