@@ -1,22 +1,20 @@
 //! The whole run: every cell as often as asked, then the tables.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
+use bench_kit::machine::{Machine, allow_connections};
+use bench_kit::progress::{deliver, say};
 use mcp_testkit::fetched::repository;
-use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::cli::Settings;
-use crate::machine::Machine;
 use crate::measure::Bench;
 use crate::plan::{Pace, Row, System};
-use crate::progress::say;
 use crate::results::{Column, Results, Sample};
 use crate::systems::Programs;
+use crate::versions::versions;
 use crate::{bars, report};
 
-/// Up to this load average a machine counts as idle.
-const IDLE: f64 = 0.7;
 /// How often each cell is measured by default.
 const RUNS: u32 = 3;
 
@@ -47,13 +45,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let full = settings.only.is_empty() && settings.rows.is_empty() && !settings.quick;
 
     allow_connections();
-    let machine = Machine::read();
-    if machine.load > IDLE {
-        say(format_args!(
-            "this machine has other things to do (load {:.2}): expect wrong numbers",
-            machine.load
-        ));
-    }
+    let machine = Machine::read("worker", versions());
+    machine.warn_if_busy();
     let programs = Programs::find(&systems)?;
     say("starting Kafka, and writing the jobs");
     let mut bench = Bench::prepare(programs, pace, &rows).await?;
@@ -75,14 +68,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let text = report::markdown(&results, &bars::judge(&results), &machine, runs);
     deliver(&text, settings.out.or(full.then(results_file)).as_deref())
-}
-
-/// A thousand connections need more open files than many systems allow by default. Children inherit it.
-fn allow_connections() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where that is refused, a cell fails by itself if the limit is too low for it.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn results_file() -> PathBuf {
@@ -111,15 +96,4 @@ fn summary(sample: &Sample) -> String {
         Some(format!("{value:.digits$} {unit}"))
     });
     parts.collect::<Vec<_>>().join(", ")
-}
-
-fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    writeln!(std::io::stdout(), "{text}")?;
-    if let Some(file) = file {
-        std::fs::write(file, text)
-            .with_context(|| format!("{} can't be written", file.display()))?;
-        say(format_args!("wrote {}", file.display()));
-    }
-    Ok(())
 }

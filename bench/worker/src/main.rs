@@ -3,20 +3,16 @@
 mod bars;
 mod bench;
 mod cli;
-mod clock;
 mod commits;
 mod floor;
 mod jobs;
-mod machine;
 mod measure;
 mod plan;
-mod progress;
 mod report;
 mod results;
-mod statistics;
 mod stub;
 mod systems;
-mod usage;
+mod versions;
 
 use clap::Parser as _;
 

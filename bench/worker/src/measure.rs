@@ -7,16 +7,16 @@ mod load;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bench_kit::clock::wall_ms;
+use bench_kit::usage::Usage;
 use mcp_testkit::{Kafka, Process};
 use tokio::time::{Instant, sleep};
 
-use crate::clock::wall_ms;
 use crate::jobs::JobProducer;
 use crate::plan::{BACKLOG, PARTITIONS, Pace, Row, System};
 use crate::results::{Column, Sample};
 use crate::stub::Stats;
 use crate::systems::{Launch, Programs};
-use crate::usage::Usage;
 
 /// Jobs in the topic of the rows under load: more than any system does within its cell.
 const JOBS: usize = 600_000;

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use bench_kit::machine::Machine;
+use bench_kit::numbers::{shown, significant};
+
 use crate::bars::Bar;
-use crate::machine::Machine;
 use crate::plan::{Row, System};
 use crate::results::{Column, Results};
-use crate::statistics::Spread;
 
 /// A column of a table: its title, what it shows, and with how many decimals.
 type Shown = (&'static str, Column, usize);
@@ -143,26 +144,6 @@ fn judged(text: &mut String, bars: &[Bar]) {
     }
 }
 
-/// The median, and the spread if there is one.
-fn shown(spread: Spread, digits: usize) -> String {
-    let [median, min, max] =
-        [spread.median, spread.min, spread.max].map(|value| format!("{value:.digits$}"));
-    if min == max {
-        median
-    } else {
-        format!("{median} ({min}–{max})")
-    }
-}
-
-/// About three digits.
-fn significant(value: f64) -> String {
-    match value.abs() {
-        large if large >= 100.0 => format!("{value:.0}"),
-        middle if middle >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +164,7 @@ mod tests {
             hardware: "2 cores".into(),
             load: 0.0,
             versions: "1".into(),
-            command: "scripts/bench".into(),
+            command: "scripts/bench worker".into(),
         };
         let text = markdown(&results, &judge(&results), &machine, 3);
         assert!(

@@ -1,7 +1,8 @@
 //! What was measured.
 
+use bench_kit::statistics::Spread;
+
 use crate::plan::{Row, System};
-use crate::statistics::Spread;
 
 /// A number that a cell gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

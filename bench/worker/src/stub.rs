@@ -13,10 +13,10 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use bench_kit::clock::monotonic_ns;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-use crate::clock::monotonic_ns;
 use ledger::Ledger;
 use request::{Parsed, Request};
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bench_kit::clock::monotonic_ns;
+use bench_kit::statistics::percentile;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Bench, Cell, SESSION_MS};
-use crate::clock::monotonic_ns;
 use crate::jobs::JobProducer;
 use crate::plan::{Row, System};
 use crate::results::Column;
-use crate::statistics::percentile;
 
 /// Between two jobs.
 const GAP: Duration = Duration::from_millis(10);

@@ -5,23 +5,33 @@ use std::process::Command;
 
 use mcp_core::Clock;
 use mcp_testkit::fetched::repository;
-use rdkafka::util::get_rdkafka_version;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::progress::say;
+
+/// Up to this load average a machine counts as idle.
+const IDLE: f64 = 0.7;
 
 /// The machine, and the versions.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine {
-    pub(crate) date: String,
-    pub(crate) commit: String,
-    pub(crate) hardware: String,
+pub struct Machine {
+    /// When it was read.
+    pub date: String,
+    /// The commit, and whether the tree differs from it.
+    pub commit: String,
+    /// Cores, processor, memory, kernel.
+    pub hardware: String,
     /// What else ran when this was read: the load average of a minute.
-    pub(crate) load: f64,
-    pub(crate) versions: String,
-    pub(crate) command: String,
+    pub load: f64,
+    /// Of what is measured.
+    pub versions: String,
+    /// What was typed.
+    pub command: String,
 }
 
 impl Machine {
-    /// Reads what can be read; what cannot is `unknown`.
-    pub(crate) fn read() -> Self {
+    /// Reads what can be read; what cannot is `unknown`. `bench` is the benchmark's name for `scripts/bench`.
+    pub fn read(bench: &str, versions: String) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
         let memory = field("/proc/meminfo", "MemTotal").unwrap_or_else(unknown);
@@ -30,9 +40,6 @@ impl Machine {
             format!("{:.0} GiB", kib / 1024.0 / 1024.0)
         });
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| unknown());
-        let (_, librdkafka) = get_rdkafka_version();
-        let java = output("java", &["-version"]);
-        let java = java.lines().next().unwrap_or("unknown").to_owned();
         let root = repository();
         let status = output(
             "git",
@@ -66,17 +73,30 @@ impl Machine {
                 kernel.trim()
             ),
             load: load(),
-            versions: format!(
-                "kafka-worker {}, librdkafka {librdkafka}, Apache Kafka {}, Parallel Consumer {}, {java}",
-                env!("CARGO_PKG_VERSION"),
-                jar_version("kafka", "kafka-clients-"),
-                jar_version("parallel-consumer", "parallel-consumer-core-"),
-            ),
-            command: format!("scripts/bench {}", arguments.join(" "))
+            versions,
+            command: format!("scripts/bench {bench} {}", arguments.join(" "))
                 .trim()
                 .to_owned(),
         }
     }
+
+    /// Tells whoever watches if it has other things to do.
+    pub fn warn_if_busy(&self) {
+        if self.load > IDLE {
+            say(format_args!(
+                "this machine has other things to do (load {:.2}): expect wrong numbers",
+                self.load
+            ));
+        }
+    }
+}
+
+/// Many connections need more open files than many systems allow by default. Children inherit it.
+pub fn allow_connections() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, a cell fails by itself if the limit is too low for it.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// The first number of the load averages.
@@ -86,7 +106,8 @@ fn load() -> f64 {
     first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
 }
 
-fn unknown() -> String {
+/// What stands for what can't be read.
+pub fn unknown() -> String {
     "unknown".to_owned()
 }
 
@@ -97,7 +118,7 @@ fn field(file: &str, name: &str) -> Option<String> {
 }
 
 /// Both streams of a program; nothing if it fails to start.
-fn output(program: &str, arguments: &[&str]) -> String {
+pub fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or_else(
         |_| String::new(),
@@ -106,16 +127,4 @@ fn output(program: &str, arguments: &[&str]) -> String {
             String::from_utf8_lossy(&text).into_owned()
         },
     )
-}
-
-/// The version in the name of a fetched jar.
-fn jar_version(folder: &str, prefix: &str) -> String {
-    let folder = repository().join(".cache").join(folder);
-    let names = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut versions = names.filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let version = name.strip_prefix(prefix)?.strip_suffix(".jar")?;
-        Some(version.to_owned())
-    });
-    versions.next().unwrap_or_else(unknown)
 }

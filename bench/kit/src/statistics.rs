@@ -2,15 +2,18 @@
 
 /// The median of some numbers, with the least and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// The one in the middle.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
 }
 
 impl Spread {
     /// `None` without numbers.
-    pub(crate) fn of(numbers: &[f64]) -> Option<Self> {
+    pub fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -24,7 +27,7 @@ impl Spread {
 }
 
 /// The number that `percent` of the numbers do not exceed (nearest rank); `None` without numbers.
-pub(crate) fn percentile(numbers: &[f64], percent: f64) -> Option<f64> {
+pub fn percentile(numbers: &[f64], percent: f64) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (percent / 100.0 * count(sorted.len())).ceil();
@@ -34,7 +37,7 @@ pub(crate) fn percentile(numbers: &[f64], percent: f64) -> Option<f64> {
 }
 
 /// A count as a number to calculate with.
-pub(crate) fn count(count: usize) -> f64 {
+pub fn count(count: usize) -> f64 {
     count as f64
 }
 

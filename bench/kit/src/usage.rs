@@ -4,26 +4,33 @@ use anyhow::Context as _;
 
 /// What a process has used since its start.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time, in microseconds.
-    pub(crate) cpu_us: f64,
+    pub cpu_us: f64,
     /// Peak resident set, in MiB.
-    pub(crate) peak_mib: f64,
+    pub peak_mib: f64,
+    /// Resident set of this moment, in MiB.
+    pub resident_mib: f64,
 }
 
 impl Usage {
     /// Of a running process.
-    pub(crate) fn of(process: u32) -> anyhow::Result<Self> {
+    pub fn of(process: u32) -> anyhow::Result<Self> {
         let read = |file: &str| {
             let path = format!("/proc/{process}/{file}");
             std::fs::read_to_string(&path).with_context(|| format!("{path} can't be read"))
         };
         let ticks = cpu_ticks(&read("stat")?).context("/proc/…/stat has no CPU times")?;
-        let peak = peak_kib(&read("status")?).context("/proc/…/status has no VmHWM")?;
+        let status = read("status")?;
+        let memory = |name| {
+            let kib = kib(&status, name).with_context(|| format!("/proc/…/status has no {name}"));
+            kib.map(|kib| kib / 1024.0)
+        };
         let tick_us = 1e6 / rustix::param::clock_ticks_per_second() as f64;
         Ok(Self {
             cpu_us: ticks * tick_us,
-            peak_mib: peak / 1024.0,
+            peak_mib: memory("VmHWM:")?,
+            resident_mib: memory("VmRSS:")?,
         })
     }
 }
@@ -37,8 +44,8 @@ fn cpu_ticks(stat: &str) -> Option<f64> {
     Some(user + system)
 }
 
-fn peak_kib(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+fn kib(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line?.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -54,15 +61,16 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_found_in_the_status() {
+    fn memory_is_found_in_the_status() {
         let status = "Name:\ta\nVmHWM:\t   20480 kB\nVmRSS:\t 100 kB\n";
-        assert_eq!(peak_kib(status), Some(20480.0));
-        assert_eq!(peak_kib("Name:\ta\n"), None);
+        assert_eq!(kib(status, "VmHWM:"), Some(20480.0));
+        assert_eq!(kib(status, "VmRSS:"), Some(100.0));
+        assert_eq!(kib("Name:\ta\n", "VmHWM:"), None);
     }
 
     #[test]
     fn this_process_has_used_something() {
         let usage = Usage::of(std::process::id()).unwrap();
-        assert!(usage.peak_mib > 0.0 && usage.cpu_us >= 0.0);
+        assert!(usage.peak_mib >= usage.resident_mib && usage.cpu_us >= 0.0);
     }
 }
