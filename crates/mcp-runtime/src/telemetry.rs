@@ -69,16 +69,18 @@ impl Telemetry {
         };
         // The filter is for the log alone: spans exist whatever is logged, because they are exported.
         let lines = lines.with_filter(filter.and(filter_fn(|event| !is_hidden(event))));
-        let spans = traces.as_ref().map(|traces| {
-            tracing_opentelemetry::layer()
-                .with_tracer(traces.tracer("mcp-hybrid"))
-                .with_filter(LevelFilter::INFO)
-        });
-        tracing_subscriber::registry()
-            .with(lines)
-            .with(spans)
-            .try_init()
-            .context("logging is started once a process")?;
+        let registry = tracing_subscriber::registry().with(lines);
+        // Not `.with(None)`: beside an absent layer the registry builds the spans that nobody wants.
+        let started = match &traces {
+            Some(traces) => {
+                let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("mcp-hybrid"));
+                registry
+                    .with(spans.with_filter(LevelFilter::INFO))
+                    .try_init()
+            }
+            None => registry.try_init(),
+        };
+        started.context("logging is started once a process")?;
         let metrics = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
             .install_recorder()?;

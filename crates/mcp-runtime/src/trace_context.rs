@@ -32,6 +32,9 @@ pub fn extract<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Context> {
 
 /// Makes `span` a child of the context that `get` finds, if there is one.
 pub fn set_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
+    if span.is_disabled() {
+        return;
+    }
     if let Some(context) = extract(get) {
         // Fails only where no OpenTelemetry layer is installed, and then there is nothing to link.
         let _ = span.set_parent(context);
@@ -69,6 +72,9 @@ pub fn inject(span: &Span) -> Vec<(String, String)> {
                 self.0.push((key.to_owned(), value));
             }
         }
+    }
+    if span.is_disabled() {
+        return Vec::new();
     }
     let mut pairs = Pairs(Vec::with_capacity(2));
     TraceContextPropagator::new().inject_context(&span.context(), &mut pairs);

@@ -48,6 +48,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// How long a full engine is waited for before partitions are paused: pausing throws the prefetched records away
 /// (librdkafka#2703), so it is for stretches longer than this.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks at a full engine.
+const BREATH: Duration = Duration::from_millis(2);
 /// Bytes of records that could run, and of those that wait: at either intake pauses.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Records that are handed over at once.
@@ -380,7 +382,7 @@ impl Intake {
     }
 
     /// While the engine is full and partitions are not paused, `poll` would bring another record: jobs are waited for
-    /// instead, and the group is served in between once patience ends.
+    /// instead, in breaths, because one wake-up for each of them costs as much as the job's call, and the group is served in between once patience ends.
     fn poll_time(&mut self) -> Duration {
         if !self.is_patient() || self.context().pause_all.load(Ordering::Relaxed) {
             return match self.context().is_leaving() {
@@ -396,7 +398,8 @@ impl Intake {
                 self.full_since = None;
                 break;
             }
-            assignment.apply_done(Duration::from_millis(5));
+            std::thread::sleep(BREATH);
+            assignment.apply_done(Duration::ZERO);
         }
         Duration::ZERO
     }
