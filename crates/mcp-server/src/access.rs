@@ -1,7 +1,8 @@
 //! Who may call, how much at once, and what is written down about it.
 //!
-//! A request passes its gate first: overload, then the key, then the key's own limits, all of it before the body is
-//! read and without a lock. What the caller may do with which tool is asked when the tool's name is known.
+//! A request passes its gate first: the key, then its rate, both before the body is read and without a lock. When the
+//! message has been read, a request takes a place, in the server and of its key, and what the caller may do with which
+//! tool is asked. Other messages take none: whoever has all its places taken must still be able to answer and to cancel.
 
 pub(crate) mod audit;
 pub(crate) mod gate;

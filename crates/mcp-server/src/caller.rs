@@ -15,6 +15,7 @@ pub(crate) mod pending;
 mod suspension;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ use mcp_core::{ErrorCode, Failure};
 use rmcp::RoleServer;
 use rmcp::model::{
     CallToolResult, ClientCapabilities, CreateMessageRequest, CreateMessageRequestParams,
-    CreateMessageResult, ElicitRequest, ElicitRequestParams, ElicitResult, InputRequest,
-    InputRequests, InputResponses, ListRootsRequest, ListRootsResult, LoggingLevel,
+    CreateMessageResult, CreateTaskResult, ElicitRequest, ElicitRequestParams, ElicitResult,
+    InputRequest, InputRequests, InputResponses, ListRootsRequest, ListRootsResult, LoggingLevel,
     RequestMetaObject,
 };
 use rmcp::service::RequestContext;
@@ -34,6 +35,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::access::gate::Principal;
 use crate::replica::Replica;
 use crate::tasks::InTask;
 use outbox::Outbox;
@@ -52,6 +54,8 @@ pub struct Caller(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     replica: Option<Arc<Replica>>,
+    /// Whom the gate let in, with the place of the call.
+    principal: Option<Principal>,
     /// 2026-07-28: nothing is asked while the call is under way.
     is_stateless: bool,
     capabilities: Option<Value>,
@@ -61,6 +65,8 @@ struct Inner {
     /// Answers that the request brought.
     answers: InputResponses,
     suspended: Mutex<Suspended>,
+    /// Questions that were sent and are not answered.
+    unanswered: AtomicU32,
     task: Option<InTask>,
 }
 
@@ -207,7 +213,8 @@ impl Caller {
                     };
                     Box::pin(work(Self(Arc::new(inner))))
                 };
-                let created = replica.tasks.begin(begin).await?;
+                let principal = self.0.principal.clone();
+                let created = replica.tasks.begin(principal, begin).await?;
                 self.suspend(Suspension::Task(Box::new(created)));
                 Err(suspended())
             }
@@ -220,9 +227,36 @@ impl Caller {
         }
     }
 
-    /// The tasks of the replica that serves the request.
+    /// The replica that serves the request.
     pub(crate) fn replica(&self) -> Option<&Arc<Replica>> {
         self.0.replica.as_ref()
+    }
+
+    /// Whose tasks it sees: the name of its key.
+    pub(crate) fn owner(&self) -> &str {
+        owner(self.0.principal.as_ref())
+    }
+
+    /// The task that the call goes on as, if it does.
+    pub(crate) fn task(&self) -> Option<Box<CreateTaskResult>> {
+        match &self.lock().by {
+            Some(Suspension::Task(task)) => Some(task.clone()),
+            _ => None,
+        }
+    }
+
+    /// Goes on as a task that was begun before: what the call ends with in place of a result.
+    pub(crate) fn go_on_as(&self, task: Box<CreateTaskResult>) -> Failure {
+        if !self.knows_tasks() {
+            return unanswered("the call goes on as a task, and the caller knows no tasks");
+        }
+        self.suspend(Suspension::Task(task));
+        suspended()
+    }
+
+    /// Whether it was asked something that it has not answered.
+    pub(crate) fn owes_an_answer(&self) -> bool {
+        self.0.unanswered.load(Ordering::Relaxed) > 0
     }
 
     fn knows_tasks(&self) -> bool {
@@ -292,7 +326,11 @@ impl Caller {
         message["id"] = question.id().into();
         let gone = || unanswered("the caller went away");
         outbox.send(encode(&message)).await.map_err(|_| gone())?;
-        match timeout(ANSWER_MAX, question.answer()).await {
+        // A call that is given up meanwhile leaves it as it is, so that it can be told why.
+        self.0.unanswered.fetch_add(1, Ordering::Relaxed);
+        let answered = timeout(ANSWER_MAX, question.answer()).await;
+        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+        match answered {
             Ok(Some(Ok(answer))) => Ok(answer),
             Ok(Some(Err(error))) => {
                 let message = mcp_core::text::bounded(&error.message, 500);
@@ -342,6 +380,7 @@ impl Caller {
 /// Everything that a request says of its caller.
 pub(crate) struct NewCaller<'a> {
     pub(crate) replica: &'a Arc<Replica>,
+    pub(crate) principal: Option<Principal>,
     pub(crate) is_stateless: bool,
     pub(crate) meta: &'a RequestMetaObject,
     /// What is known from before the request.
@@ -356,6 +395,7 @@ impl From<NewCaller<'_>> for Caller {
         let own = meta.get(CAPABILITIES);
         Self(Arc::new(Inner {
             replica: Some(Arc::clone(new.replica)),
+            principal: new.principal,
             is_stateless: new.is_stateless,
             capabilities: own.cloned().or(new.capabilities),
             progress_token: meta.get("progressToken").cloned(),
@@ -363,9 +403,15 @@ impl From<NewCaller<'_>> for Caller {
             outbox: new.outbox,
             answers: new.answers,
             suspended: Mutex::default(),
+            unanswered: AtomicU32::new(0),
             task: None,
         }))
     }
+}
+
+/// Whose the tasks of such a caller are. No key has the name of who passed no gate.
+pub(crate) fn owner(principal: Option<&Principal>) -> &str {
+    principal.map_or("", |principal| principal.key.name())
 }
 
 pub(crate) fn encode(message: &impl Serialize) -> Bytes {

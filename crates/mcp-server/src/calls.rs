@@ -13,7 +13,8 @@ use mcp_core::{ErrorCode, Failure, idempotency};
 use mcp_runtime::trace_context::TRACEPARENT;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use metrics::{counter, histogram};
-use rmcp::model::CallToolResult;
+use rmcp::model::{CallToolResult, CreateTaskResult};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -132,12 +133,21 @@ impl CallError {
     }
 }
 
+/// What a call ended with that is kept for its repetitions.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    /// It goes on as this task; its `resultType` tells it from a result.
+    Task(Box<CreateTaskResult>),
+    Result(CallToolResult),
+}
+
 /// What a call ended with that is not kept for its repetitions.
 enum Unkept {
     /// No result.
     Failed(Failure),
     /// A result that says of itself that it is an error, or that is not what the caller gets: the call goes on in another
-    /// request, or as a task.
+    /// request.
     Result(CallToolResult),
 }
 
@@ -182,20 +192,42 @@ impl Calls {
                 return run.await.map_err(CallError::Tool);
             };
             let id = CallId::new(api_key.name(), &key, name, &arguments);
-            let run = async {
-                let result = guarded(tool, arguments, context, limit).await;
-                let result = result.map_err(Unkept::Failed)?;
-                if result.is_error == Some(true) || caller.suspended_as().is_some() {
-                    return Err(Unkept::Result(result));
-                }
-                Ok(result)
-            };
-            match self.idempotency.once(&id, limit + AFTER, run).await? {
-                Once::Ran(Ok(result)) | Once::Ran(Err(Unkept::Result(result))) => Ok(result),
-                Once::Ran(Err(Unkept::Failed(failure))) => Err(CallError::Tool(failure)),
-                Once::Replayed(result) => {
-                    written.replayed = true;
-                    Ok(result)
+            let mut call = Some((arguments, context));
+            loop {
+                let run = async {
+                    let (arguments, context) = call.take().unwrap_or_default();
+                    let result = guarded(tool, arguments, context, limit).await;
+                    if let Some(task) = caller.task() {
+                        return Ok(Kept::Task(task));
+                    }
+                    let result = result.map_err(Unkept::Failed)?;
+                    if result.is_error == Some(true) || caller.suspended_as().is_some() {
+                        return Err(Unkept::Result(result));
+                    }
+                    Ok(Kept::Result(result))
+                };
+                match self.idempotency.once(&id, limit + AFTER, run).await? {
+                    Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
+                        return Ok(result);
+                    }
+                    Once::Ran(Err(Unkept::Failed(failure))) => {
+                        return Err(CallError::Tool(failure));
+                    }
+                    Once::Ran(Ok(Kept::Task(task))) => {
+                        return Err(CallError::Tool(caller.go_on_as(task)));
+                    }
+                    Once::Replayed(Kept::Result(result), _) => {
+                        written.replayed = true;
+                        return Ok(result);
+                    }
+                    Once::Replayed(Kept::Task(task), stored) => {
+                        if has_failed(&caller, &task).await {
+                            self.idempotency.forget(&id, &stored).await?;
+                            continue;
+                        }
+                        written.replayed = true;
+                        return Err(CallError::Tool(caller.go_on_as(task)));
+                    }
                 }
             }
         }
@@ -227,6 +259,15 @@ impl Calls {
     }
 }
 
+/// Whether a task that stands for a call is to be begun anew.
+async fn has_failed(caller: &Caller, task: &CreateTaskResult) -> bool {
+    let Some(replica) = caller.replica() else {
+        return false;
+    };
+    let (id, owner) = (&task.task.task_id, caller.owner());
+    replica.tasks.has_failed(id, owner, &replica.relay).await
+}
+
 fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
     let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
     Some(*peer)
@@ -248,6 +289,7 @@ async fn guarded(
     limit: Duration,
 ) -> Result<CallToolResult, Failure> {
     let began = Instant::now();
+    let caller = context.caller.clone();
     let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
     let outcome = match tokio::time::timeout(limit, call).await {
         Ok(Ok(outcome)) => outcome,
@@ -261,6 +303,13 @@ async fn guarded(
                 format!("the tool failed inside; the server's log has it under {id}"),
             ))
         }
+        Err(_) if caller.owes_an_answer() => Err(Failure::new(
+            ErrorCode::InputRequired,
+            format!(
+                "the caller did not answer what the tool asked it, within the {} ms that the call may take",
+                limit.as_millis()
+            ),
+        )),
         Err(_) => Err(Failure::new(
             ErrorCode::CallTimeout,
             format!("the tool did not end within {} ms", limit.as_millis()),

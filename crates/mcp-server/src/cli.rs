@@ -72,7 +72,7 @@ All settings are environment variables (default):
   REDIS_URL                Redis through which replicas reach each other (none: each is alone)
   MCP_STATE_KEY            or MCP_STATE_KEY_FILE: signs what clients carry along, the same at every replica
                            (with REDIS_URL one that is kept there, else a new one at each start)
-  MCP_MAX_STREAMS          event streams open at once (16384)
+  MCP_MAX_STREAMS          event streams open at once, subscriptions among them (16384)
   MCP_DRAIN_MS             on SIGTERM, calls under way may finish for so long (25000)
   MCP_KEY_RATE, MCP_KEY_BURST, MCP_KEY_CONCURRENCY
                            calls a second, at once after a pause, and under way, of a key whose line says no other

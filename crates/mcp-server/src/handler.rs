@@ -181,8 +181,9 @@ impl ServerHandler for Handler {
     ) -> Result<GetTaskResult, ErrorData> {
         let caller = Caller::of(&context);
         let replica = caller.replica().ok_or_else(no_tasks)?;
-        let task = replica.tasks.get(&request.task_id, &replica.relay).await?;
-        Ok(GetTaskResult::new(task))
+        let tasks = &replica.tasks;
+        let task = tasks.get(&request.task_id, caller.owner(), &replica.relay);
+        Ok(GetTaskResult::new(task.await?))
     }
 
     async fn update_task(
@@ -193,7 +194,10 @@ impl ServerHandler for Handler {
         let caller = Caller::of(&context);
         let replica = caller.replica().ok_or_else(no_tasks)?;
         let (id, answers) = (&request.task_id, request.input_responses);
-        replica.tasks.update(id, answers, &replica.relay).await
+        let tasks = &replica.tasks;
+        tasks
+            .update(id, caller.owner(), answers, &replica.relay)
+            .await
     }
 
     async fn cancel_task(
@@ -203,7 +207,10 @@ impl ServerHandler for Handler {
     ) -> Result<(), ErrorData> {
         let caller = Caller::of(&context);
         let replica = caller.replica().ok_or_else(no_tasks)?;
-        replica.tasks.cancel(&request.task_id, &replica.relay).await
+        let tasks = &replica.tasks;
+        tasks
+            .cancel(&request.task_id, caller.owner(), &replica.relay)
+            .await
     }
 }
 

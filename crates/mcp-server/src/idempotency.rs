@@ -2,7 +2,8 @@
 //!
 //! A call is known by who calls and by its key; its tool and arguments are compared, so that a key that is used for
 //! something else is an error and not a wrong answer. Only success is stored. A call that failed, whatever way, has no
-//! result to give back: who repeats it wants it tried again, after a moment or after the cause was cured.
+//! result to give back: who repeats it wants it tried again, after a moment or after the cause was cured. A call that
+//! goes on as a task has that for its result, until the task is known to have failed.
 //!
 //! Each replica has its own memory of what runs and what ran. With Redis the replicas share it: one that runs a call holds
 //! a lease there, renews it while the call runs, and stores the result in its place. A replica that dies leaves a lease
@@ -50,9 +51,13 @@ pub(crate) struct IdempotencyConfig {
 pub(crate) enum Once<T, E> {
     /// It ran here and now.
     Ran(Result<T, E>),
-    /// It ran before: this is what it gave.
-    Replayed(T),
+    /// It ran before: this is what it gave, and how that is stored.
+    Replayed(T, Stored),
 }
+
+/// What is stored of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored(Arc<[u8]>);
 
 /// Why a call was neither run nor answered from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +105,7 @@ impl Idempotency {
     {
         let deadline = Instant::now() + patience;
         let outcome = match self.lead(id, deadline).await? {
-            Turn::Stored(bytes) => read(&bytes).map(Once::Replayed),
+            Turn::Stored(bytes) => read(&bytes).map(|value| Once::Replayed(value, Stored(bytes))),
             Turn::Run(lead, None) => Ok(Once::Ran(store_if_ok(run.await, lead, None).await)),
             Turn::Run(lead, Some(lease)) => {
                 let result = tokio::select! {
@@ -113,11 +118,23 @@ impl Idempotency {
         let label = match &outcome {
             Ok(Once::Ran(Ok(_))) => "stored",
             Ok(Once::Ran(Err(_))) => "failed",
-            Ok(Once::Replayed(_)) => "replayed",
+            Ok(Once::Replayed(..)) => "replayed",
             Err(_) => "unreadable",
         };
         counter!(metric::IDEMPOTENT_CALLS, "outcome" => label).increment(1);
         outcome
+    }
+
+    /// Forgets a result that is no longer good, so that its call runs again; one that has taken its place stays.
+    ///
+    /// # Errors
+    /// When that can't be done now.
+    pub(crate) async fn forget(&self, id: &CallId, Stored(bytes): &Stored) -> Result<(), NotOnce> {
+        self.memory.forget(id, bytes);
+        match &self.shared {
+            Some(shared) => shared.forget(id, bytes).await,
+            None => Ok(()),
+        }
     }
 
     /// The result, or the turn to run: first among the calls of this replica, then among all.
@@ -139,9 +156,9 @@ impl Idempotency {
         match shared.claim(id, deadline).await? {
             SharedClaim::Lease(lease) => Ok(Turn::Run(lead, Some(Box::new(lease)))),
             SharedClaim::OtherCall => Err(NotOnce::OtherCall),
-            SharedClaim::Stored(bytes) => {
+            SharedClaim::Stored(bytes, left) => {
                 let bytes: Arc<[u8]> = bytes.into();
-                lead.store(bytes.clone());
+                lead.store_for(bytes.clone(), left);
                 Ok(Turn::Stored(bytes))
             }
         }

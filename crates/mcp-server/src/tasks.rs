@@ -1,5 +1,6 @@
 //! Tasks: calls that go on after their caller has been told their id. Their state lies in a store that every replica
-//! reads; what a client says to one finds its way to the replica that runs it.
+//! reads; what a client says to one finds its way to the replica that runs it. A task is its key's: to who has another
+//! key there is no such task. It holds the place of its call until it ends.
 
 mod board;
 mod store;
@@ -22,6 +23,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::access::gate::Principal;
+use crate::caller::owner;
 use crate::handler::error_result;
 use crate::relay::{self, Errand, Receipt, Relay};
 use board::Board;
@@ -78,12 +81,13 @@ impl Tasks {
         }
     }
 
-    /// Begins a task. Its client can look at it at once, at any replica.
+    /// Begins a task of that caller, who can look at it at once, at any replica.
     ///
     /// # Errors
     /// `ToolUnavailable`: too many run, or the store can't be written.
     pub(crate) async fn begin(
         &self,
+        principal: Option<Principal>,
         work: impl FnOnce(InTask) -> BoxFuture<'static, Result<CallToolResult, Failure>> + Send,
     ) -> Result<CreateTaskResult, Failure> {
         let id = format!("{}.{}", self.replica, Uuid::new_v4().simple());
@@ -92,7 +96,8 @@ impl Tasks {
         task.ttl_ms = u64::try_from(TTL.as_millis()).ok();
         task.poll_interval_ms = u64::try_from(POLL.as_millis()).ok();
         let first = DetailedTask::new(task.clone(), TaskPayload::Working);
-        let board = Arc::new(Board::new(first, Arc::clone(&self.store)));
+        let owner = owner(principal.as_ref());
+        let board = Arc::new(Board::new(owner, first, Arc::clone(&self.store)));
         {
             let mut running = lock(&self.running);
             if running.len() >= RUNNING_MAX {
@@ -110,7 +115,7 @@ impl Tasks {
             .map_err(|error| unavailable(error.to_string()))?;
         let work = work(InTask(Arc::clone(&board)));
         let running = tokio::spawn(async move {
-            let _listed = listed;
+            let _held = (listed, principal);
             let work = timeout(TASK_MAX, AssertUnwindSafe(work).catch_unwind());
             let payload = match work.await {
                 Ok(Ok(result)) => payload(result),
@@ -125,26 +130,41 @@ impl Tasks {
         Ok(CreateTaskResult::new(task))
     }
 
-    /// The task as it is now.
+    /// The task as it is now, if it is that owner's.
     ///
     /// # Errors
     /// `-32602` for an unknown task, `-32603` when the store can't be read.
-    pub(crate) async fn get(&self, id: &str, relay: &Relay) -> Result<DetailedTask, ErrorData> {
-        let mut task = self.stored(id).await?;
+    pub(crate) async fn get(
+        &self,
+        id: &str,
+        owner: &str,
+        relay: &Relay,
+    ) -> Result<DetailedTask, ErrorData> {
+        let mut task = self.stored(id, owner).await?;
         let is_elsewhere = relay::owner(id) != Some(&*self.replica);
         if is_elsewhere && !task.status().is_terminal() {
-            let owner = relay::owner(id).unwrap_or_default();
-            if relay.is_there(owner).await == Some(false) {
+            let runs_at = relay::owner(id).unwrap_or_default();
+            if relay.is_there(runs_at).await == Some(false) {
                 let error =
                     ErrorData::internal_error("the replica that ran the task is gone", None);
                 // It may have ended in the meantime: what is stored last is true.
-                task = self.stored(id).await?;
+                task = self.stored(id, owner).await?;
                 if !task.status().is_terminal() {
                     task = DetailedTask::new(task.task, failed(&error));
                 }
             }
         }
         Ok(task)
+    }
+
+    /// Whether it has ended without success: what was called is to be tried again.
+    pub(crate) async fn has_failed(&self, id: &str, owner: &str, relay: &Relay) -> bool {
+        match self.get(id, owner, relay).await.map(|task| task.payload) {
+            Ok(TaskPayload::Failed { .. } | TaskPayload::Cancelled) => true,
+            Ok(TaskPayload::Completed { result }) => result.get("isError") == Some(&true.into()),
+            // It has not ended; or nobody knows how it did, and it is not to run twice.
+            Ok(_) | Err(_) => false,
+        }
     }
 
     /// Brings answers to a task.
@@ -154,10 +174,12 @@ impl Tasks {
     pub(crate) async fn update(
         &self,
         id: &str,
+        owner: &str,
         answers: InputResponses,
         relay: &Relay,
     ) -> Result<(), ErrorData> {
-        if self.stored(id).await?.status().is_terminal() || self.answer(id, answers.clone()).await {
+        let task = self.stored(id, owner).await?;
+        if task.status().is_terminal() || self.answer(id, answers.clone()).await {
             return Ok(());
         }
         let task = id.to_owned();
@@ -168,8 +190,14 @@ impl Tasks {
     ///
     /// # Errors
     /// As [`Tasks::update`].
-    pub(crate) async fn cancel(&self, id: &str, relay: &Relay) -> Result<(), ErrorData> {
-        if self.stored(id).await?.status().is_terminal() || self.stop(id).await {
+    pub(crate) async fn cancel(
+        &self,
+        id: &str,
+        owner: &str,
+        relay: &Relay,
+    ) -> Result<(), ErrorData> {
+        let task = self.stored(id, owner).await?;
+        if task.status().is_terminal() || self.stop(id).await {
             return Ok(());
         }
         let task = id.to_owned();
@@ -203,13 +231,16 @@ impl Tasks {
         true
     }
 
-    async fn stored(&self, id: &str) -> Result<DetailedTask, ErrorData> {
+    async fn stored(&self, id: &str, owner: &str) -> Result<DetailedTask, ErrorData> {
         let unreadable = |error| {
             tracing::warn!(%error, "a task can't be looked up");
             ErrorData::internal_error("the tasks can't be read now", None)
         };
-        let task = self.store.get(id).await.map_err(unreadable)?;
-        task.ok_or_else(|| ErrorData::invalid_params("there is no such task", None))
+        let found = self.store.get(id).await.map_err(unreadable)?;
+        found
+            .filter(|found| *found.owner == *owner)
+            .map(|found| found.task)
+            .ok_or_else(|| ErrorData::invalid_params("there is no such task", None))
     }
 
     async fn arrived(&self, relay: &Relay, errand: Errand) -> Result<(), ErrorData> {

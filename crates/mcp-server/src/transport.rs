@@ -6,6 +6,7 @@
 //! speaks before that, to a client that takes event streams, turns its answer into one. Every refusal is a JSON-RPC error
 //! (JSON-RPC 2.0 §5.1).
 
+mod admission;
 mod body;
 mod call;
 mod called_tool;
@@ -31,19 +32,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
-use serde_json::value::RawValue;
 
 use crate::access::Access;
-use crate::access::gate::{PeerAddress, Principal, Refusal, gate};
+use crate::access::gate::{Refusal, gate};
 use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
 use crate::relay::{self, Errand, Receipt};
-use crate::replica::Replica;
+use crate::replica::{Replica, StreamPermit};
 use body::BadBody;
 pub(crate) use call::{Incoming, Known, Reply, Service};
-use called_tool::called_tool;
 use message::Message;
 pub(crate) use poster::Poster;
 
@@ -118,13 +117,15 @@ async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room
     Err(refuse(status, bad.sentence(service.body_max).into()))
 }
 
-async fn answer(service: &Service, parts: Parts, body: &[u8], room: Room) -> Response {
+async fn answer(service: &Service, mut parts: Parts, body: &[u8], room: Room) -> Response {
     match message::parse(body) {
         Ok(Message::Request { id, method, params }) => {
-            if let Some(refused) = service.forbids(&parts, &id, &method, params) {
-                return refused;
-            }
             let outbox = takes_events(&parts.headers).then(Arc::<Outbox>::default);
+            let admitted = service.admit(&mut parts, &id, &method, params, outbox.is_some());
+            let permit = match admitted {
+                Ok(permit) => permit,
+                Err(refused) => return *refused,
+            };
             let incoming = Incoming {
                 id: id.clone(),
                 method: &method,
@@ -135,7 +136,7 @@ async fn answer(service: &Service, parts: Parts, body: &[u8], room: Room) -> Res
                 room,
             };
             match service.begin(incoming) {
-                Ok(call) => run(service, id, call, outbox).await,
+                Ok(call) => run(service, id, call, outbox, permit).await,
                 Err(refused) => respond(refused),
             }
         }
@@ -146,46 +147,13 @@ async fn answer(service: &Service, parts: Parts, body: &[u8], room: Room) -> Res
     }
 }
 
-impl Service {
-    /// The refusal of a call of a tool that the caller's key is not good for.
-    fn forbids(
-        &self,
-        parts: &Parts,
-        id: &RequestId,
-        method: &str,
-        params: Option<&RawValue>,
-    ) -> Option<Response> {
-        let caller: &Principal = parts.extensions.get()?;
-        if !caller.key.is_limited() {
-            return None;
-        }
-        let tool = called_tool(method, params)?;
-        let scope = caller.key.may_call(&tool).err()?;
-        let refusal = Refusal::Forbidden(scope);
-        Some(self.refuse(refusal, parts, Some(id.clone()), Some(&tool)))
-    }
-
-    fn refuse(
-        &self,
-        refusal: Refusal,
-        parts: &Parts,
-        id: Option<RequestId>,
-        tool: Option<&str>,
-    ) -> Response {
-        let caller: Option<&Principal> = parts.extensions.get();
-        let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
-        self.access
-            .refuse(refusal, caller.map(|caller| &*caller.key), peer, tool);
-        refusal.response(id)
-    }
-}
-
 /// Runs a call until it has its answer, or something to say before that.
 async fn run(
     service: &Service,
     id: RequestId,
     mut call: call::Call,
     outbox: Option<Arc<Outbox>>,
+    permit: Option<StreamPermit>,
 ) -> Response {
     let Some(outbox) = outbox else {
         return tokio::select! {
@@ -202,7 +170,7 @@ async fn run(
     };
     match (first, reply) {
         (None, Some(reply)) => respond(reply),
-        (first, reply) => match service.replica.stream() {
+        (first, reply) => match permit.or_else(|| service.replica.stream()) {
             Some(permit) => stream::of_call(call, reply, first, outbox, permit),
             None => busy(Some(id)),
         },

@@ -119,6 +119,16 @@ impl Redis {
         Duration::from_millis(millis.unwrap_or(0))
     }
 
+    /// Lets a key live for so long from now on.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer.
+    pub async fn expire(&self, key: &str, after: Duration) {
+        self.ask(&format!("PEXPIRE {key} {}", after.as_millis()))
+            .await;
+    }
+
     /// The answer to an inline command, as it is on the wire.
     async fn ask(&self, command: &str) -> String {
         eventually(PATIENCE, async || self.exchange(command).await).await

@@ -1,17 +1,14 @@
 //! What every request of MCP passes first, before its body is read.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use hyper::body::{Frame, SizeHint};
 use metrics::counter;
 use rmcp::ErrorData;
 use rmcp::model::{ErrorCode, RequestId};
@@ -32,8 +29,15 @@ const SHORTLY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Principal {
     pub(crate) key: Arc<ApiKey>,
-    /// None for what is no call. What goes on after its request was answered keeps it.
+    /// Taken when the message has been read, for those that need one. What goes on after its request was answered keeps
+    /// it.
     pub(crate) place: Option<Arc<Place>>,
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Principal").field(&self.key.name()).finish()
+    }
 }
 
 /// Where the connection comes from: an extension of every request.
@@ -168,67 +172,34 @@ pub(crate) async fn gate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let principal = match access.admit(request.method(), request.headers()) {
-        Ok(principal) => principal,
+    match access.admit(request.headers()) {
+        Ok(key) => {
+            let principal = Principal { key, place: None };
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
         Err((refusal, key)) => {
             let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
             access.refuse(refusal, key.as_deref(), peer, None);
-            return refusal.response(None);
+            refusal.response(None)
         }
-    };
-    let place = principal.place.clone();
-    request.extensions_mut().insert(principal);
-    let response = next.run(request).await;
-    match place {
-        // An answer that streams is a call that is still under way.
-        Some(place) if response.body().size_hint().exact().is_none() => response.map(|body| {
-            Body::new(Held {
-                body,
-                _place: place,
-            })
-        }),
-        _ => response,
     }
 }
 
 impl Access {
-    /// Who calls, and a place for the call. A `GET` is a stream and no call: it needs a key and takes no place.
-    fn admit(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-    ) -> Result<Principal, (Refusal, Option<Arc<ApiKey>>)> {
-        let is_call = method == Method::POST;
-        if is_call && !self.load().enter() {
-            return Err((Refusal::Overloaded, None));
-        }
-        // From here on the place is the load's, until a `Place` holds it.
-        let key = self.caller(headers).map_err(|refusal| {
-            self.leave_if(is_call);
-            (refusal, None)
-        })?;
+    /// Who calls, if its rate is not used up. It takes no place yet: what a message needs is known when it has been read.
+    fn admit(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, (Refusal, Option<Arc<ApiKey>>)> {
+        let key = self.caller(headers).map_err(|refusal| (refusal, None))?;
         let (limits, used) = key.limits();
         if limits.rate > 0
             && let Err(wait) = limits.take(used, self.age())
         {
-            self.leave_if(is_call);
             return Err((Refusal::RateLimited(wait), Some(key)));
         }
-        if !is_call {
-            return Ok(Principal { key, place: None });
-        }
-        if !limits.enter(used) {
-            self.leave_if(is_call);
-            return Err((Refusal::TooManyAtOnce, Some(key)));
-        }
-        let place = Some(Arc::new(Place {
-            access: self.clone(),
-            key: key.clone(),
-        }));
-        Ok(Principal { key, place })
+        Ok(key)
     }
 
-    /// A place for a call that came through the gate of another replica.
+    /// A place for a call of that key.
     ///
     /// # Errors
     /// There is none.
@@ -245,12 +216,6 @@ impl Access {
             access: self.clone(),
             key: key.clone(),
         }))
-    }
-
-    fn leave_if(&self, is_call: bool) {
-        if is_call {
-            self.load().leave();
-        }
     }
 
     fn caller(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
@@ -285,32 +250,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"Bearer ")
         .then(|| key.trim_ascii())
-}
-
-/// A body that keeps the place of its call until it ends.
-struct Held {
-    body: Body,
-    _place: Arc<Place>,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

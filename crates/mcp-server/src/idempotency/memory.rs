@@ -1,7 +1,8 @@
 //! What runs and what ran in this process: bounded in count, in bytes and in time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
 use tokio::time::Instant;
@@ -23,11 +24,14 @@ pub(super) struct Memory {
 #[derive(Default)]
 struct Table {
     entries: HashMap<[u8; 32], Entry>,
-    /// Stored entries, oldest first: also the order in which they expire, for all live equally long.
-    order: VecDeque<(u64, [u8; 32])>,
+    /// Exactly the entries that are stored, in the order in which they expire.
+    order: BTreeMap<Turn, [u8; 32]>,
     bytes: usize,
     last: u64,
 }
+
+/// When an entry expires, and a number of its own.
+type Turn = (Instant, u64);
 
 struct Entry {
     fingerprint: [u8; 32],
@@ -38,9 +42,8 @@ enum State {
     /// Cancelled when it has ended.
     UnderWay(CancellationToken),
     Stored {
-        number: u64,
+        turn: Turn,
         result: Arc<[u8]>,
-        expires: Instant,
     },
 }
 
@@ -89,6 +92,19 @@ impl Memory {
         })
     }
 
+    /// Forgets that result, if it is what is stored.
+    pub(super) fn forget(&self, id: &CallId, old: &Arc<[u8]>) {
+        let mut table = self.lock();
+        let entry = table.entries.get(&id.digest);
+        if let Some(State::Stored { turn, result }) = entry.map(|entry| &entry.state)
+            && result == old
+        {
+            let turn = *turn;
+            table.order.remove(&turn);
+            table.remove(&id.digest);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         // No step under the lock can panic half-way but for want of memory.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,51 +114,38 @@ impl Memory {
 impl Table {
     /// Removes what has expired.
     fn expire(&mut self, now: Instant) {
-        while let Some((number, digest)) = self.order.front().copied() {
-            let is_due = match self.entries.get(&digest).map(|entry| &entry.state) {
-                Some(State::Stored {
-                    number: own,
-                    expires,
-                    ..
-                }) if *own == number => *expires <= now,
-                _ => true,
-            };
-            if !is_due {
-                break;
-            }
-            self.drop_oldest();
+        while let Some(first) = self.order.first_key_value()
+            && first.0.0 <= now
+        {
+            self.drop_first();
         }
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((number, digest)) = self.order.pop_front() else {
-            return;
-        };
-        let is_own = matches!(
-            self.entries.get(&digest).map(|entry| &entry.state),
-            Some(State::Stored { number: own, .. }) if *own == number
-        );
-        if is_own && let Some(entry) = self.entries.remove(&digest) {
-            self.bytes -= entry.bytes();
+    fn drop_first(&mut self) {
+        if let Some((_, digest)) = self.order.pop_first() {
+            self.remove(&digest);
         }
     }
 
-    fn store(&mut self, id: &CallId, result: Arc<[u8]>, bounds: &IdempotencyConfig) {
+    fn remove(&mut self, digest: &[u8; 32]) -> Option<Entry> {
+        let entry = self.entries.remove(digest)?;
+        self.bytes -= entry.bytes();
+        Some(entry)
+    }
+
+    fn store(&mut self, id: &CallId, result: Arc<[u8]>, ttl: Duration, bounds: &IdempotencyConfig) {
         self.last += 1;
+        let turn = (Instant::now() + ttl, self.last);
         let entry = Entry {
             fingerprint: id.fingerprint,
-            state: State::Stored {
-                number: self.last,
-                result,
-                expires: Instant::now() + bounds.ttl,
-            },
+            state: State::Stored { turn, result },
         };
         self.bytes += entry.bytes();
         self.entries.insert(id.digest, entry);
-        self.order.push_back((self.last, id.digest));
+        self.order.insert(turn, id.digest);
         let mut evicted = 0;
         while self.order.len() > bounds.entries_max || self.bytes > bounds.bytes_max {
-            self.drop_oldest();
+            self.drop_first();
             evicted += 1;
         }
         if evicted > 0 {
@@ -166,22 +169,28 @@ impl Entry {
 pub(super) struct Lead<'a> {
     memory: &'a Memory,
     id: CallId,
-    result: Option<Arc<[u8]>>,
+    result: Option<(Arc<[u8]>, Duration)>,
 }
 
 impl Lead<'_> {
     /// Ends the turn with a result.
-    pub(super) fn store(mut self, result: Arc<[u8]>) {
-        self.result = Some(result);
+    pub(super) fn store(self, result: Arc<[u8]>) {
+        let ttl = self.memory.bounds.ttl;
+        self.store_for(result, ttl);
+    }
+
+    /// Ends the turn with a result that has only so much time left.
+    pub(super) fn store_for(mut self, result: Arc<[u8]>, left: Duration) {
+        self.result = Some((result, left));
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut table = self.memory.lock();
-        let ended = table.entries.remove(&self.id.digest);
-        if let Some(result) = self.result.take() {
-            table.store(&self.id, result, &self.memory.bounds);
+        let ended = table.remove(&self.id.digest);
+        if let Some((result, ttl)) = self.result.take() {
+            table.store(&self.id, result, ttl, &self.memory.bounds);
         }
         drop(table);
         if let Some(Entry {

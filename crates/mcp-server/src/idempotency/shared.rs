@@ -29,10 +29,10 @@ const RENEWALS: u32 = 4;
 const STORE_TRIES: u32 = 3;
 const STORE_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is there, or our lease if nothing is.
+/// What is there and the milliseconds for which it still is, or our lease if nothing is.
 const CLAIM: &str = "
 local there = redis.call('GET', KEYS[1])
-if there then return there end
+if there then return {there, redis.call('PTTL', KEYS[1])} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false";
 /// The rest happens only to a lease of our own.
@@ -65,7 +65,8 @@ struct LeaseScripts {
 
 /// What a call finds.
 pub(super) enum SharedClaim {
-    Stored(Vec<u8>),
+    /// The result, and for how long it still stands.
+    Stored(Vec<u8>, Duration),
     OtherCall,
     Lease(Lease),
 }
@@ -98,7 +99,7 @@ impl Shared {
         let mut lease = Lease {
             redis: self.redis.clone(),
             scripts: self.scripts.clone(),
-            key: format!("{PREFIX}{}", hex(&id.digest)),
+            key: key(id),
             value,
             length: self.config.lease,
             ttl: self.config.ttl,
@@ -111,12 +112,12 @@ impl Shared {
             let mut script = self.claim.key(lease.key.as_str());
             script.arg(lease.value.as_slice());
             script.arg(millis(self.config.lease));
-            let found: Option<Vec<u8>> = self
+            let found: Option<(Vec<u8>, i64)> = self
                 .redis
                 .run(&script)
                 .await
                 .map_err(|RedisAway| NotOnce::StoreAway)?;
-            let Some(found) = found else {
+            let Some((found, left)) = found else {
                 return Ok(SharedClaim::Lease(lease));
             };
             if found == lease.value {
@@ -129,7 +130,9 @@ impl Shared {
                 }
                 Some((head, result)) if head[0] == RESULT => {
                     lease.is_over = true;
-                    return Ok(SharedClaim::Stored(result.to_vec()));
+                    // Negative where it does not expire, because somebody else made it so.
+                    let left = u64::try_from(left).map_or(lease.ttl, Duration::from_millis);
+                    return Ok(SharedClaim::Stored(result.to_vec(), left.min(lease.ttl)));
                 }
                 _ => {}
             }
@@ -141,6 +144,28 @@ impl Shared {
             pause = (pause * 2).min(LOOK_LAST);
         }
     }
+
+    /// Removes that result, if it is what is there.
+    pub(super) async fn forget(&self, id: &CallId, result: &[u8]) -> Result<(), NotOnce> {
+        let key = key(id);
+        let mut script = self.scripts.release.key(key.as_str());
+        script.arg(stored(&id.fingerprint, result));
+        let removed = self.redis.run::<bool>(&script).await;
+        removed.map(drop).map_err(|RedisAway| NotOnce::StoreAway)
+    }
+}
+
+fn key(id: &CallId) -> String {
+    format!("{PREFIX}{}", hex(&id.digest))
+}
+
+/// The value that holds a result.
+fn stored(fingerprint: &[u8], result: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD + result.len());
+    value.push(RESULT);
+    value.extend_from_slice(fingerprint);
+    value.extend_from_slice(result);
+    value
 }
 
 /// The right to run a call. Dropped without a result, it is given back.
@@ -184,10 +209,7 @@ impl Lease {
     /// Puts the result in the place of the lease. Where that can't be done, the call has succeeded all the same: it is
     /// answered, and repeated elsewhere it would run again once the lease has ended.
     pub(super) async fn store(mut self, result: &[u8]) {
-        let mut value = Vec::with_capacity(HEAD + result.len());
-        value.push(RESULT);
-        value.extend_from_slice(&self.value[1..HEAD]);
-        value.extend_from_slice(result);
+        let value = stored(&self.value[1..HEAD], result);
         for attempt in 1..=STORE_TRIES {
             let mut script = self.scripts.store.key(self.key.as_str());
             script

@@ -33,7 +33,7 @@ async fn call(store: &Idempotency, key: &str, runs: &AtomicUsize) -> usize {
     let run = async { Ok::<_, Infallible>(runs.fetch_add(1, Ordering::SeqCst)) };
     match store.once(&id(key), PATIENCE, run).await.unwrap() {
         Once::Ran(result) => result.unwrap(),
-        Once::Replayed(result) => result,
+        Once::Replayed(result, _) => result,
     }
 }
 
@@ -129,6 +129,42 @@ async fn results_expire() {
     assert_eq!(call(&store, "a", &runs).await, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_result_with_less_time_left_expires_before_older_ones() {
+    let config = IdempotencyConfig {
+        ttl: HOUR,
+        lease: PATIENCE,
+        entries_max: 100,
+        bytes_max: 1 << 20,
+    };
+    let memory = Memory::new(config);
+    for (key, ttl) in [("long", HOUR), ("short", PATIENCE)] {
+        let Claim::Lead(lead) = memory.claim(&id(key)) else {
+            panic!("nobody has {key}");
+        };
+        lead.store_for(Arc::from(*b"1"), ttl);
+    }
+    assert!(matches!(memory.claim(&id("short")), Claim::Stored(_)));
+    tokio::time::advance(PATIENCE).await;
+    assert!(matches!(memory.claim(&id("short")), Claim::Lead(_)));
+    assert!(matches!(memory.claim(&id("long")), Claim::Stored(_)));
+}
+
+#[tokio::test]
+async fn a_result_that_is_forgotten_runs_again_and_its_successor_stays() {
+    let (store, runs) = (store(), AtomicUsize::new(0));
+    call(&store, "a", &runs).await;
+    let key = id("a");
+    let again = store.once(&key, PATIENCE, async { Ok::<usize, ()>(9) });
+    let Once::Replayed(0, stored) = again.await.unwrap() else {
+        panic!("it is stored");
+    };
+    for _ in 0..2 {
+        store.forget(&key, &stored).await.unwrap();
+        assert_eq!(call(&store, "a", &runs).await, 1);
+    }
+}
+
 #[tokio::test]
 async fn results_are_bounded_in_count_and_the_oldest_goes_first() {
     let (store, runs) = (store_of(2, 1 << 20), AtomicUsize::new(0));
@@ -150,7 +186,7 @@ async fn results_are_bounded_in_bytes() {
     };
     call(&store, "small", &runs).await;
     assert!(matches!(large("one").await, Once::Ran(_)));
-    assert!(matches!(large("one").await, Once::Replayed(_)));
+    assert!(matches!(large("one").await, Once::Replayed(..)));
     assert!(matches!(large("two").await, Once::Ran(_)));
     assert!(matches!(large("one").await, Once::Ran(_)));
     assert_eq!(call(&store, "small", &runs).await, 1);

@@ -9,7 +9,7 @@ use rmcp::model::{DetailedTask, InputRequests, InputResponses, TaskPayload};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::sleep;
 
-use super::store::{StoreError, TaskStore};
+use super::store::{Owned, StoreError, TaskStore};
 use crate::caller::fits;
 
 /// How often a state that can't be stored is tried again, at this distance.
@@ -26,16 +26,17 @@ pub(super) struct Board {
 
 #[derive(Debug)]
 struct State {
-    task: DetailedTask,
+    owned: Owned,
     answers: InputResponses,
 }
 
 impl Board {
-    pub(super) fn new(task: DetailedTask, store: Arc<TaskStore>) -> Self {
+    pub(super) fn new(owner: &str, task: DetailedTask, store: Arc<TaskStore>) -> Self {
+        let owner = owner.into();
         Self {
             store,
             state: Mutex::new(State {
-                task,
+                owned: Owned { owner, task },
                 answers: InputResponses::new(),
             }),
             answered: Notify::new(),
@@ -44,7 +45,7 @@ impl Board {
 
     /// Stores the first state.
     pub(super) async fn publish(&self) -> Result<(), StoreError> {
-        self.store.put(&self.state.lock().await.task).await
+        self.store.put(&self.state.lock().await.owned).await
     }
 
     /// Asks, and waits for all answers.
@@ -53,7 +54,7 @@ impl Board {
         {
             let mut state = self.state.lock().await;
             let mut asked = requests;
-            if let TaskPayload::InputRequired { input_requests } = &state.task.payload {
+            if let TaskPayload::InputRequired { input_requests } = &state.owned.task.payload {
                 asked.extend(input_requests.clone());
             }
             let payload = TaskPayload::InputRequired {
@@ -79,7 +80,7 @@ impl Board {
     /// Takes answers to what is asked; others are ignored.
     pub(super) async fn answer(&self, answers: InputResponses) {
         let mut state = self.state.lock().await;
-        let TaskPayload::InputRequired { input_requests } = &state.task.payload else {
+        let TaskPayload::InputRequired { input_requests } = &state.owned.task.payload else {
             return;
         };
         let mut left = input_requests.clone();
@@ -104,17 +105,17 @@ impl Board {
     /// The end; only the first one counts.
     pub(super) async fn finish(&self, payload: TaskPayload) {
         let mut state = self.state.lock().await;
-        if !state.task.status().is_terminal() {
+        if !state.owned.task.status().is_terminal() {
             self.change(&mut state, payload).await;
         }
     }
 
     async fn change(&self, state: &mut State, payload: TaskPayload) {
-        let mut task = state.task.task.clone();
+        let mut task = state.owned.task.task.clone();
         task.last_updated_at = rfc3339(Clock::System.now());
-        state.task = DetailedTask::new(task, payload);
+        state.owned.task = DetailedTask::new(task, payload);
         for attempt in 1..=STORE_TRIES {
-            match self.store.put(&state.task).await {
+            match self.store.put(&state.owned).await {
                 Ok(()) => return,
                 Err(error) if attempt == STORE_TRIES => {
                     tracing::error!(%error, "a task's state is lost to the other replicas");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use redis::aio::ConnectionManager;
 use rmcp::model::DetailedTask;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::TTL;
@@ -16,10 +17,20 @@ const MEMORY_MAX: usize = 10_000;
 /// What other replicas need of it is there for a moment longer than the client was told.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// A task's state, and whose it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Owned {
+    /// The name of the key that made it. One that says none is nobody's.
+    #[serde(default)]
+    pub(super) owner: Box<str>,
+    #[serde(flatten)]
+    pub(super) task: DetailedTask,
+}
+
 /// The states of tasks by their ids.
 pub(crate) enum TaskStore {
     /// In this process: for a server of one replica.
-    Memory(Mutex<HashMap<String, (Instant, DetailedTask)>>),
+    Memory(Mutex<HashMap<String, (Instant, Owned)>>),
     /// In Redis: for any number of them.
     Redis(ConnectionManager),
 }
@@ -49,8 +60,8 @@ impl TaskStore {
     }
 
     /// Stores a state in place of the last one.
-    pub(super) async fn put(&self, task: &DetailedTask) -> Result<(), StoreError> {
-        let id = &task.task.task_id;
+    pub(super) async fn put(&self, owned: &Owned) -> Result<(), StoreError> {
+        let id = &owned.task.task.task_id;
         match self {
             Self::Memory(tasks) => {
                 let now = Instant::now();
@@ -65,11 +76,11 @@ impl TaskStore {
                         tasks.remove(&first);
                     }
                 }
-                tasks.insert(id.clone(), (ends, task.clone()));
+                tasks.insert(id.clone(), (ends, owned.clone()));
                 Ok(())
             }
             Self::Redis(connection) => {
-                let state = serde_json::to_vec(task)?;
+                let state = serde_json::to_vec(owned)?;
                 let seconds = (TTL + GRACE).as_secs();
                 let mut connection = connection.clone();
                 let () = connection.set_ex(key(id), state, seconds).await?;
@@ -79,12 +90,12 @@ impl TaskStore {
     }
 
     /// The last state stored.
-    pub(super) async fn get(&self, id: &str) -> Result<Option<DetailedTask>, StoreError> {
+    pub(super) async fn get(&self, id: &str) -> Result<Option<Owned>, StoreError> {
         match self {
             Self::Memory(tasks) => {
                 let tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
                 let stored = tasks.get(id).filter(|(ends, _)| *ends > Instant::now());
-                Ok(stored.map(|(_, task)| task.clone()))
+                Ok(stored.map(|(_, owned)| owned.clone()))
             }
             Self::Redis(connection) => {
                 let mut connection = connection.clone();

@@ -209,6 +209,7 @@ impl Service {
         answers.extend(returned.answers);
         let caller = Caller::from(NewCaller {
             replica: &self.replica,
+            principal: parts.extensions.get().cloned(),
             is_stateless,
             meta: &meta,
             capabilities,

@@ -50,7 +50,7 @@ pub(super) async fn open(State(service): State<Service>, request: Request) -> Re
 pub(super) async fn post(
     service: &Service,
     session: &str,
-    parts: Parts,
+    mut parts: Parts,
     body: &[u8],
     room: Room,
 ) -> Response {
@@ -60,8 +60,9 @@ pub(super) async fn post(
         }
         Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
         Ok(Message::Request { id, method, params }) => {
-            if let Some(refused) = service.forbids(&parts, &id, &method, params) {
-                return refused;
+            // Its answer comes on a stream that is open already.
+            if let Err(refused) = service.admit(&mut parts, &id, &method, params, false) {
+                return *refused;
             }
         }
         Ok(Message::Notification { .. }) => {}
@@ -115,7 +116,8 @@ impl Held {
     }
 }
 
-/// A message of a session whose stream is here. `held` is None for one that came from another replica.
+/// A message of a session whose stream is here. `held` is None for one that came from another replica, and for one that
+/// needs nothing.
 pub(crate) fn accept(
     service: &Service,
     session: &str,

@@ -1,5 +1,7 @@
 //! A repeated key, on one replica and on two that share a real Redis.
 
+use std::time::Duration;
+
 use mcp_testkit::{Redis, eventually, fetched};
 use serde_json::{Value, json};
 
@@ -87,6 +89,22 @@ async fn a_key_that_ran_on_one_replica_is_answered_by_the_other() {
         let left = redis.time_to_live(&key).await.as_secs();
         assert!((86_000..=86_400).contains(&left), "{left} s");
     }
+}
+
+#[tokio::test]
+async fn a_result_of_another_replica_is_remembered_only_for_what_is_left_of_its_time() {
+    let redis = Redis::start().await;
+    let tool = Counter::open();
+    let (one, two) = pair(&tool, &redis).await;
+    assert_eq!(one.count("k").await, 1);
+    let key = redis.keys().await.remove(0);
+    redis.expire(&key, Duration::from_secs(5)).await;
+    assert_eq!(two.count("k").await, 1);
+    eventually(PATIENCE, async || match two.count("k").await {
+        2 => Ok(()),
+        _ => Err("it is still remembered"),
+    })
+    .await;
 }
 
 #[tokio::test]

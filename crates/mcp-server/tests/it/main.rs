@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod malformed;
 mod panics;
+mod places;
 mod questions;
 mod replica;
 mod sdks;

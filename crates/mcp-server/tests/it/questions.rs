@@ -3,7 +3,8 @@
 use mcp_testkit::Redis;
 use serde_json::{Value, json};
 
-use crate::replica::Replica;
+use crate::replica::{Replica, SseClient, call};
+use crate::server::{error_of, sentence};
 
 async fn pair(redis: &Redis) -> (Replica, Replica) {
     let variables = [("REDIS_URL", &*redis.url())];
@@ -73,6 +74,34 @@ async fn a_caller_without_event_streams_is_not_asked() {
     let answer = crate::server::answer(plain).await;
     assert_eq!(answer.body["result"]["isError"], true, "{answer:?}");
     assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_caller_that_never_answers_gets_an_error_that_says_so() {
+    let timeout = [("MCP_TOOL_TIMEOUT_MS", "60000,test_elicitation=300")];
+    let replica = Replica::start(&timeout).await;
+    // Without a session nobody knows what a client of 2025 can do, so it is asked.
+    let asks = replica.stream("test_elicitation", json!({"message": "Go?"}));
+    let mut events = asks.await;
+    assert_eq!(events.must().await["method"], "elicitation/create");
+    let done = events.must().await["result"].take();
+    assert_eq!(error_of(&done)["code"], "input-required");
+    assert!(sentence(&done).contains("did not answer"), "{done}");
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_has_declared_nothing_on_its_lasting_stream_is_not_asked() {
+    let replica = Replica::start(&[]).await;
+    let mut client = SseClient::open(&replica).await;
+    let asks = call("test_sampling", json!({"prompt": "Hi"}));
+    assert_eq!(client.post(&replica, &asks).await.status, 202);
+    let done = client.events.must().await["result"].take();
+    assert_eq!(error_of(&done)["code"], "input-required");
+    assert!(
+        sentence(&done).contains("does not offer sampling"),
+        "{done}"
+    );
 }
 
 #[tokio::test]

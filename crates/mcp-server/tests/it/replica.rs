@@ -84,6 +84,22 @@ impl Replica {
         Events::of(request).await
     }
 
+    /// A subscription of 2026-07-28.
+    pub(crate) fn listening(&self) -> RequestBuilder {
+        let method = "subscriptions/listen";
+        let params = json!({
+            "notifications": {"toolsListChanged": true},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.request("/mcp", &body)
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", method)
+    }
+
     /// A request of 2026-07-28 from a client that can do all.
     pub(crate) async fn modern(&self, method: &str, params: Value) -> Answer {
         self.modern_as(None, method, params).await
@@ -99,6 +115,7 @@ impl Replica {
         let subject = ["name", "taskId", "uri"];
         let subject = subject.iter().find_map(|key| params[key].as_str());
         let subject = subject.unwrap_or_default().to_owned();
+        let more = params["_meta"].take();
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {
@@ -106,6 +123,9 @@ impl Replica {
                 "extensions": {"io.modelcontextprotocol/tasks": {}},
             },
         });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            params["_meta"][name] = value.clone();
+        }
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut request = self
             .request("/mcp", &body)

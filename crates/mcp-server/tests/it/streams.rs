@@ -59,20 +59,7 @@ async fn a_caller_that_leaves_a_stream_ends_its_call() {
 #[tokio::test]
 async fn a_stopping_replica_ends_its_subscriptions_with_a_result() {
     let replica = Replica::start(&[]).await;
-    let params = json!({
-        "notifications": {"toolsListChanged": true},
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-        },
-    });
-    let method = "subscriptions/listen";
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-    let request = replica
-        .request("/mcp", &body)
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", method);
-    let mut events = Events::of(request).await;
+    let mut events = Events::of(replica.listening()).await;
     let first = events.must().await;
     assert_eq!(first["method"], "notifications/subscriptions/acknowledged");
     replica.stop().await;

@@ -3,17 +3,20 @@
 use mcp_testkit::{Redis, eventually};
 use serde_json::{Value, json};
 
-use crate::replica::Replica;
-use crate::server::PATIENCE;
+use crate::keys::{Keys, new_key};
+use crate::replica::{Replica, call};
+use crate::server::{PATIENCE, sentence};
 
-async fn begin(replica: &Replica, tool: &str, arguments: Value) -> String {
+/// Begins a task.
+pub(crate) async fn begin(replica: &Replica, tool: &str, arguments: Value) -> String {
     let params = json!({"name": tool, "arguments": arguments});
     let created = replica.modern("tools/call", params).await.body["result"].take();
     assert_eq!(created["resultType"], "task", "{created}");
     created["taskId"].as_str().unwrap().to_owned()
 }
 
-async fn until(replica: &Replica, task: &str, status: &str) -> Value {
+/// Waits until a task has that status.
+pub(crate) async fn until(replica: &Replica, task: &str, status: &str) -> Value {
     eventually(PATIENCE, async || {
         let seen = replica
             .modern("tasks/get", json!({"taskId": task}))
@@ -93,4 +96,105 @@ async fn an_unknown_task_is_an_error_and_an_ended_one_is_not() {
             "{method}: {answer:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_task_is_its_keys_and_to_another_key_there_is_none() {
+    let (own, first) = new_key(&["--scope", "tools:call", "--name", "own"]).await;
+    let (strange, second) = new_key(&["--scope", "tools:call", "--name", "strange"]).await;
+    let keys = Keys::new(&[&first, &second]);
+    let (file, redis) = (keys.path(), Redis::start().await);
+    let variables = [
+        ("MCP_API_KEYS_FILE", file.to_str().unwrap()),
+        ("REDIS_URL", &*redis.url()),
+    ];
+    let (own, strange) = (format!("Bearer {own}"), format!("Bearer {strange}"));
+    let alone = Replica::start(&variables[..1]).await;
+    let (runs, other) = (
+        Replica::start(&variables).await,
+        Replica::start(&variables).await,
+    );
+    for (begun_at, asked) in [(&alone, &alone), (&runs, &runs), (&runs, &other)] {
+        let params = json!({"name": "slow_compute", "arguments": {"seconds": 3600}});
+        let begun = begun_at.modern_as(Some(&own), "tools/call", params).await;
+        let task = &begun.body["result"]["taskId"];
+        assert!(task.is_string(), "{begun:?}");
+        for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+            let answers = async |credentials: &str, task: &Value| {
+                let params = json!({"taskId": task, "inputResponses": {}});
+                let answer = asked.modern_as(Some(credentials), method, params).await;
+                (answer.status, answer.body)
+            };
+            let unknown = answers(&strange, &json!("a.b")).await;
+            assert_eq!(unknown.1["error"]["code"], -32602, "{unknown:?}");
+            assert_eq!(answers(&strange, task).await, unknown, "{method}");
+            let (_, mine) = answers(&own, task).await;
+            assert_eq!(mine["result"]["resultType"], "complete", "{method}: {mine}");
+            if method == "tasks/get" {
+                assert_eq!(mine["result"]["status"], "working", "{mine}");
+            }
+        }
+    }
+}
+
+/// A call with that idempotency key.
+async fn keyed(replica: &Replica, key: &str, tool: &str, arguments: Value) -> Value {
+    let meta = json!({"io.mcp-hybrid/idempotency-key": key});
+    let params = json!({"name": tool, "arguments": arguments, "_meta": meta});
+    replica.modern("tools/call", params).await.body["result"].take()
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated_gets_its_task_back_at_any_replica_and_a_new_one_if_that_failed() {
+    let redis = Redis::start().await;
+    let variables = [("REDIS_URL", &*redis.url())];
+    let (one, two) = (
+        Replica::start(&variables).await,
+        Replica::start(&variables).await,
+    );
+    let delete = async |replica| {
+        let arguments = json!({"filename": "a"});
+        keyed(replica, "delete", "confirm_delete", arguments).await
+    };
+    let created = delete(&one).await;
+    assert_eq!(created["resultType"], "task", "{created}");
+    let task = created["taskId"].as_str().unwrap();
+    for replica in [&one, &two] {
+        assert_eq!(delete(replica).await, created);
+    }
+    until(&two, task, "input_required").await;
+    let yes = json!({"action": "accept", "content": {"confirm": true}});
+    let params = json!({"taskId": task, "inputResponses": {"confirm": yes}});
+    two.modern("tasks/update", params).await;
+    until(&one, task, "completed").await;
+    for replica in [&one, &two] {
+        assert_eq!(
+            delete(replica).await,
+            created,
+            "also when it has its result"
+        );
+    }
+    // A client that knows no tasks learns why it gets no result.
+    let mut plain = call("confirm_delete", json!({"filename": "a"}));
+    plain["params"]["_meta"] = json!({"io.mcp-hybrid/idempotency-key": "delete"});
+    let told = two.post("/mcp", &plain).await.body["result"].take();
+    assert!(sentence(&told).contains("task"), "{told}");
+
+    let failing = async |replica| keyed(replica, "fail", "failing_job", json!({})).await;
+    let failed = failing(&one).await["taskId"].take();
+    until(&two, failed.as_str().unwrap(), "completed").await;
+    assert_ne!(failing(&one).await["taskId"], failed);
+
+    let slow = async |replica| {
+        let arguments = json!({"seconds": 3600});
+        keyed(replica, "slow", "slow_compute", arguments).await["taskId"].take()
+    };
+    let cancelled = slow(&one).await;
+    assert_eq!(slow(&two).await, cancelled);
+    two.modern("tasks/cancel", json!({"taskId": cancelled}))
+        .await;
+    until(&one, cancelled.as_str().unwrap(), "cancelled").await;
+    let again = slow(&one).await;
+    assert_ne!(again, cancelled);
+    assert_eq!(slow(&two).await, again);
 }

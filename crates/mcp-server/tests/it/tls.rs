@@ -141,10 +141,20 @@ async fn with_an_authority_for_clients_only_those_with_its_certificate_get_in() 
     let server = Server::with("", &variables).await;
     let known = Certified::new("client", Some(&ours));
     let foreign = Certified::new("client", Some(&theirs));
+    let probe = |client: &reqwest::Client, path: &str| {
+        let url = format!("{}{path}", server.url.replace("http://", "https://"));
+        client.get(url).send()
+    };
     for refused in [None, Some(&foreign)] {
-        assert!(ping(&server, &client(&ours, refused)).await.is_err());
+        let refused = client(&ours, refused);
+        assert!(ping(&server, &refused).await.is_err());
+        assert!(probe(&refused, "/ready").await.is_err());
     }
     let known = client(&ours, Some(&known));
+    for path in ["/health", "/ready", "/metrics"] {
+        let seen = probe(&known, path).await.unwrap();
+        assert_eq!(seen.status(), 200, "{path}");
+    }
     for _ in 0..2 {
         assert_eq!(ping(&server, &known).await.unwrap()["result"], json!({}));
     }

@@ -1,0 +1,123 @@
+//! Whether a request may run now, and what it holds while it does.
+//!
+//! This is decided when its message has been read. Answers and notifications hold nothing, so whoever has all its places
+//! taken can still answer what it is asked, and cancel what it called.
+
+use axum::http::request::Parts;
+use axum::response::Response;
+use rmcp::model::RequestId;
+use serde_json::value::RawValue;
+
+use super::called_tool::called_tool;
+use super::{Service, busy};
+use crate::access::Scope;
+use crate::access::gate::{PeerAddress, Principal, Refusal};
+use crate::replica::StreamPermit;
+
+/// What a request holds until it is answered.
+#[derive(Debug, PartialEq, Eq)]
+enum Holds {
+    /// A place in the server and of its key.
+    Place,
+    /// One of the server's streams.
+    Stream,
+    Nothing,
+}
+
+impl Holds {
+    fn of(method: &str, takes_events: bool) -> Self {
+        match method {
+            // It lasts for as long as its client likes, and costs what a stream costs. Without one it ends at once.
+            "subscriptions/listen" if takes_events => Self::Stream,
+            // How a caller looks at, answers and cancels what has its place already.
+            "tasks/get" | "tasks/update" | "tasks/cancel" => Self::Nothing,
+            _ => Self::Place,
+        }
+    }
+}
+
+impl Service {
+    /// Lets a request in. Its place goes with its `parts`; its stream, if it holds one, is what is returned.
+    ///
+    /// # Errors
+    /// The answer to one that may not run, or not now.
+    pub(super) fn admit(
+        &self,
+        parts: &mut Parts,
+        id: &RequestId,
+        method: &str,
+        params: Option<&RawValue>,
+        takes_events: bool,
+    ) -> Result<Option<StreamPermit>, Box<Response>> {
+        let Some(caller) = parts.extensions.get_mut::<Principal>() else {
+            return Ok(None);
+        };
+        let refusal = match (
+            forbidden(caller, method, params),
+            Holds::of(method, takes_events),
+        ) {
+            (Some(scope), _) => Refusal::Forbidden(scope),
+            (None, Holds::Nothing) => return Ok(None),
+            (None, Holds::Stream) => {
+                let permit = self.replica.stream();
+                return permit
+                    .map(Some)
+                    .ok_or_else(|| busy(Some(id.clone())).into());
+            }
+            (None, Holds::Place) => match self.access.place(&caller.key) {
+                Ok(place) => {
+                    caller.place = Some(place);
+                    return Ok(None);
+                }
+                Err(refusal) => refusal,
+            },
+        };
+        let tool = called_tool(method, params);
+        let refused = self.refuse(refusal, parts, Some(id.clone()), tool.as_deref());
+        Err(refused.into())
+    }
+
+    /// Counts and writes down a refusal, and answers it.
+    pub(super) fn refuse(
+        &self,
+        refusal: Refusal,
+        parts: &Parts,
+        id: Option<RequestId>,
+        tool: Option<&str>,
+    ) -> Response {
+        let caller: Option<&Principal> = parts.extensions.get();
+        let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
+        self.access
+            .refuse(refusal, caller.map(|caller| &*caller.key), peer, tool);
+        refusal.response(id)
+    }
+}
+
+/// The scope that the caller's key lacks for the tool that it calls.
+fn forbidden(caller: &Principal, method: &str, params: Option<&RawValue>) -> Option<Scope> {
+    if !caller.key.is_limited() {
+        return None;
+    }
+    let tool = called_tool(method, params)?;
+    caller.key.may_call(&tool).err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_hold_a_place_subscriptions_a_stream_and_what_is_about_a_task_nothing() {
+        for (method, takes_events, holds) in [
+            ("tools/call", true, Holds::Place),
+            ("ping", false, Holds::Place),
+            ("subscriptions/listen", true, Holds::Stream),
+            ("subscriptions/listen", false, Holds::Place),
+            ("tasks/get", true, Holds::Nothing),
+            ("tasks/update", true, Holds::Nothing),
+            ("tasks/cancel", true, Holds::Nothing),
+        ] {
+            assert_eq!(Holds::of(method, takes_events), holds, "{method}");
+        }
+    }
+}
