@@ -9,7 +9,11 @@ use crate::plan::{Filter, System};
 ///
 /// A full run takes about half an hour and writes bench/worker/RESULTS.md. A part of it prints its tables only.
 #[derive(Debug, clap::Parser)]
-#[command(name = "scripts/bench worker", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "scripts/bench worker",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) settings: Settings,
