@@ -1,4 +1,4 @@
-//! The poll thread: the only one that touches the consumer.
+//! The poll thread: the only one that touches the consumer, but for the commits ([`committing`]).
 //!
 //! One OS thread polls a `BaseConsumer`. No `StreamConsumer` and no split partition queues: their wake-ups can be lost
 //! (rust-rdkafka#638, #665, #840). A rebalance runs inside `poll`, so it runs here too and may block without stopping
@@ -9,14 +9,16 @@ mod assignment;
 mod committing;
 mod context;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{Counter, counter, gauge};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
@@ -41,8 +43,8 @@ use crate::signals::{Fatal, Holds, Pulse, Sorting};
 const POLL: Duration = Duration::from_millis(50);
 /// The same while partitions are being given up.
 const LEAVING_POLL: Duration = Duration::from_millis(5);
-/// At most one commit in this time: what is finished in it comes again after a kill.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(600);
+/// Between two tellings of how the partitions stand.
+const BOARD_INTERVAL: Duration = Duration::from_millis(600);
 /// How long the last commit may take, if the drain has used up its time.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// How long a full engine is waited for before partitions are paused: pausing throws the prefetched records away
@@ -59,7 +61,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What the poll thread is told and whom it tells.
 pub struct Intake {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
+    /// Ends the committing thread once it is dropped.
+    closing: Sender<()>,
+    committing: JoinHandle<()>,
     received: mpsc::Sender<Vec<Received>>,
     batch: Vec<Received>,
     consumed: Vec<(String, Counter)>,
@@ -68,7 +73,7 @@ pub struct Intake {
     stop: CancellationToken,
     drain: Duration,
     gate: Gate,
-    last_commit: Instant,
+    last_post: Instant,
     last_look: Instant,
     came: bool,
     full_since: Option<Instant>,
@@ -122,11 +127,11 @@ impl Intake {
     /// Makes the consumer and subscribes; it connects in the background.
     ///
     /// # Errors
-    /// A property that librdkafka refuses.
+    /// A property that librdkafka refuses, or no thread.
     pub fn new(config: IntakeConfig<'_>, links: IntakeLinks) -> anyhow::Result<Self> {
         let defaults = [
             ("group.id", config.group),
-            // Offsets are stored only behind finished jobs, and committed from what is stored.
+            // Offsets are committed by name, behind finished jobs.
             ("enable.auto.offset.store", "false"),
             ("enable.auto.commit", "false"),
             // A group that has never committed must not skip the jobs that wait already.
@@ -177,7 +182,7 @@ impl Intake {
             leaving: Mutex::default(),
             closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
-            text: Mutex::new(Text::Longest),
+            committing: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         };
@@ -188,8 +193,18 @@ impl Intake {
             .map_err(|error| kafka::creation_error(&error))?;
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
+        let consumer = Arc::new(consumer);
+        let (closing, closed) = std::sync::mpsc::channel();
+        let committing = {
+            let consumer = Arc::clone(&consumer);
+            std::thread::Builder::new()
+                .name("kafka-commit".into())
+                .spawn(move || committing::run(&consumer, &closed))?
+        };
         Ok(Self {
             consumer,
+            closing,
+            committing,
             received: links.received,
             batch: Vec::new(),
             consumed: config
@@ -205,7 +220,7 @@ impl Intake {
             stop: links.stop,
             drain,
             gate: Gate::default(),
-            last_commit: Instant::now(),
+            last_post: Instant::now(),
             last_look: Instant::now(),
             came: false,
             full_since: None,
@@ -219,7 +234,7 @@ impl Intake {
             self.context().assignment.apply_done(Duration::ZERO);
             self.context().serve_leaving(&self.consumer);
             self.control_flow();
-            self.commit_if_due();
+            self.post_if_due();
             // What there is already comes along: one wake-up of the dispatcher serves all of it.
             let mut wait = self.poll_time();
             while self.poll(wait) && self.batch.len() < BATCH {
@@ -231,6 +246,10 @@ impl Intake {
             self.drain_all();
         }
         self.context().closing.store(true, Ordering::Relaxed);
+        drop(self.closing);
+        if self.committing.join().is_err() {
+            tracing::error!("the committing thread has failed");
+        }
         // Leaves the group, so that the others take over at once. Dropping polls until the consumer is closed
         // (rust-rdkafka#611); the process has a hard limit for that.
         drop(self.consumer);
@@ -398,28 +417,22 @@ impl Intake {
                 self.full_since = None;
                 break;
             }
-            std::thread::sleep(BREATH);
+            std::thread::park_timeout(BREATH);
             assignment.apply_done(Duration::ZERO);
         }
         Duration::ZERO
     }
 
-    fn commit_if_due(&mut self) {
-        if self.last_commit.elapsed() < COMMIT_INTERVAL {
+    fn post_if_due(&mut self) {
+        if self.last_post.elapsed() < BOARD_INTERVAL {
             return;
         }
-        self.last_commit = Instant::now();
-        self.context()
-            .board
-            .post(self.context().assignment.standings());
-        self.context().store(&self.consumer);
-        // Also when nothing is new: rdkafka tells no one how an asynchronous commit ended (its event queue has no
-        // handler for it), and during a rebalance the coordinator refuses commits. What is stored and not committed
-        // goes out again; where all is committed, nothing is sent.
-        self.context().commit(&self.consumer, CommitMode::Async);
+        self.last_post = Instant::now();
+        let context = self.context();
+        context.board.post(context.assignment.standings());
     }
 
-    /// SIGTERM: stop dispatch → finish or give up by the cap → store → commit → bump the epochs → unassign.
+    /// SIGTERM: stop dispatch → finish or give up by the cap → commit → bump the epochs → unassign.
     fn drain_all(&self) {
         let context = self.context();
         let deadline = Instant::now() + self.drain;
@@ -447,8 +460,7 @@ impl Intake {
         let deadline = deadline.max(Instant::now() + LAST_COMMIT);
         loop {
             context.assignment.apply_done(Duration::ZERO);
-            context.store(&self.consumer);
-            if context.commit(&self.consumer, CommitMode::Sync) || Instant::now() >= deadline {
+            if context.commit(&self.consumer) || Instant::now() >= deadline {
                 break;
             }
             context.serve_leaving(&self.consumer);

@@ -19,8 +19,8 @@ pub struct PartitionTracker {
     first: Option<i64>,
     /// The offset behind the last record received.
     next: Option<i64>,
-    /// Where the group stands, as far as this tracker knows.
-    taken: Option<i64>,
+    /// What was committed last.
+    committed: Option<Commit>,
     /// What the last owner had finished ahead of its committed offset.
     inherited: Option<FinishedAhead>,
     unfinished: usize,
@@ -77,7 +77,7 @@ impl PartitionTracker {
             window: VecDeque::new(),
             first: None,
             next: None,
-            taken: None,
+            committed: None,
             inherited,
             unfinished: 0,
             unfinished_bytes: 0,
@@ -107,7 +107,6 @@ impl PartitionTracker {
         });
         self.next = Some(offset + 1);
         self.first.get_or_insert(offset);
-        self.taken.get_or_insert(offset);
         if finished {
             self.pass_finished();
             return Arrived::Finished;
@@ -168,28 +167,26 @@ impl PartitionTracker {
         committable
     }
 
-    /// What may be committed now. `None` while nothing is finished.
-    pub fn commit(&self) -> Option<Commit> {
+    /// What may be committed now and is not, with what is finished ahead of the offset if that is asked for.
+    pub fn commit(&self, with_ahead: bool) -> Option<Commit> {
         let offset = self.committable()?;
         let from = self.window.partition_point(|at| at.offset < offset);
         let first = self.window.get(from).filter(|at| at.offset == offset);
         let records = self.window.range(from..).map(|at| (at.offset, at.finished));
         let ahead = first
-            .filter(|first| first.timestamp >= 0)
+            .filter(|first| with_ahead && first.timestamp >= 0)
             .and_then(|first| FinishedAhead::collect(first.timestamp, records));
-        (ahead.is_some() || self.first != Some(offset)).then_some(Commit { offset, ahead })
+        let commit = Commit { offset, ahead };
+        let is_new = match &self.committed {
+            Some(committed) => *committed != commit,
+            None => commit.ahead.is_some() || self.first != Some(offset),
+        };
+        is_new.then_some(commit)
     }
 
-    /// The same, if its offset has moved since the last call.
-    pub fn take_commit(&mut self) -> Option<Commit> {
-        let committable = self.committable()?;
-        let has_moved = self.taken.replace(committable) != Some(committable);
-        has_moved.then(|| self.commit())?
-    }
-
-    /// What [`PartitionTracker::take_commit`] handed out was not committed: it is to be handed out again.
-    pub fn untake_commit(&mut self) {
-        self.taken = self.taken.map(|_| i64::MIN);
+    /// Notes what the group has committed.
+    pub fn committed(&mut self, commit: Commit) {
+        self.committed = Some(commit);
     }
 
     /// The offset behind the last record received; none before the first one.

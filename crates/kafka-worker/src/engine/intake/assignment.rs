@@ -1,5 +1,5 @@
-//! The partitions that this member owns, with their trackers. Behind a lock only because callbacks of the consumer must
-//! be `Sync`: all calls come from the poll thread, and none holds the lock while it waits for another thread's lock.
+//! The partitions that this member owns, with their trackers. Behind a lock that nobody holds while waiting for another:
+//! the poll thread works on them, and the committing one reads what is to be committed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 
-use super::committing::{Text, add};
+use super::committing::{Commits, Text};
 use crate::engine::dispatcher::Done;
 use crate::engine::finished_ahead::FinishedAhead;
 use crate::engine::flow::{Gate, Load};
@@ -294,36 +294,27 @@ impl Assignment {
         }
     }
 
-    /// What is to be committed of the partitions whose offset has moved.
-    pub(super) fn take_commits(&self, text: Text) -> TopicPartitionList {
-        let mut offsets = TopicPartitionList::new();
-        for entry in lock(&self.partitions).all_mut() {
-            if let Some(commit) = entry.tracker.take_commit() {
-                add(&mut offsets, &entry.ownership, &commit, text);
-            }
-        }
-        offsets
-    }
-
-    /// What is to be committed of all partitions, moved or not; with the longest text only of those that have one.
-    pub(super) fn commits(&self, text: Text) -> TopicPartitionList {
-        let mut offsets = TopicPartitionList::new();
+    /// What is to be committed and is not; with the longest text only where there is one.
+    pub(super) fn commits(&self, text: Text) -> Commits {
+        let mut commits = Commits::default();
         for entry in lock(&self.partitions).all() {
-            if let Some(commit) = entry.tracker.commit()
+            if let Some(commit) = entry.tracker.commit(text != Text::None)
                 && (commit.ahead.is_some() || text != Text::Longest)
             {
-                add(&mut offsets, &entry.ownership, &commit, text);
+                commits.add(entry.ownership.clone(), commit, text);
             }
         }
-        offsets
+        commits
     }
 
-    /// The offsets were not stored after all.
-    pub(super) fn untake_commits(&self, offsets: &TopicPartitionList) {
+    /// The group has committed that.
+    pub(super) fn committed(&self, commits: Commits) {
         let mut owned = lock(&self.partitions);
-        for element in offsets.elements() {
-            if let Some(entry) = owned.get_mut(element.topic(), element.partition()) {
-                entry.tracker.untake_commit();
+        for (ownership, commit) in commits.of {
+            if let Some(entry) = owned.get_mut(&ownership.topic, ownership.partition)
+                && entry.ownership.epoch == ownership.epoch
+            {
+                entry.tracker.committed(commit);
             }
         }
     }

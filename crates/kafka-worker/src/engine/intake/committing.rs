@@ -1,11 +1,17 @@
-//! Commits: the offsets, and beside them what is finished ahead of them. All on the poll thread.
+//! Commits: the offsets, and beside them what is finished ahead of them.
+//!
+//! Every commit names its offsets, because librdkafka commits stored ones only where they are higher, and what is
+//! finished behind an offset that stands still has to go out too. Every commit is waited for, because two that are
+//! under way can overtake each other after a reconnect, so that offsets go back. So that the poll thread need not wait,
+//! a thread of its own commits at intervals.
 
-use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use metrics::counter;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Context;
@@ -15,6 +21,8 @@ use crate::metric_definitions as metric;
 
 /// How long the coordinator may take to tell what is committed: the poll thread waits for it in an assignment.
 const COMMITTED: Duration = Duration::from_secs(1);
+/// At most one commit in this time: what is finished in it comes again after a kill.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(600);
 
 /// The text with which commits say what is finished ahead of their offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,94 +35,108 @@ pub(super) enum Text {
     Longest,
 }
 
-impl Context {
-    /// Hands the committable offsets that have moved to librdkafka, which commits them later.
-    pub(super) fn store(&self, consumer: &BaseConsumer<Self>) {
-        let offsets = self.assignment.take_commits(self.text());
-        if offsets.count() == 0 {
+/// One commit: of which assignments, and what.
+#[derive(Default)]
+pub(super) struct Commits {
+    offsets: TopicPartitionList,
+    pub(super) of: Vec<(Arc<Ownership>, Commit)>,
+}
+
+impl Commits {
+    pub(super) fn add(&mut self, of: Arc<Ownership>, commit: Commit, text: Text) {
+        let offset = Offset::Offset(commit.offset);
+        let added = self
+            .offsets
+            .add_partition_offset(&of.topic, of.partition, offset);
+        if let Err(error) = added {
+            tracing::error!(%error, ?offset, "an offset that librdkafka does not take");
             return;
         }
-        counter!(metric::COMMITS).increment(1);
-        // `store_offsets` stores exactly what it is given, the offset to read next. `store_offset` would add one.
-        if let Err(error) = consumer.store_offsets(&offsets) {
-            // A partition that was taken away without a revocation: its offsets are no longer ours to commit.
-            tracing::warn!(%error, "offsets were not stored");
-            self.assignment.untake_commits(&offsets);
+        if let Some(ahead) = &commit.ahead
+            && let Some(mut added) = self.offsets.find_partition(&of.topic, of.partition)
+        {
+            match text {
+                Text::None => {}
+                Text::Needed => added.set_metadata(ahead.encode()),
+                Text::Longest => added.set_metadata(ahead.encode_longest()),
+            }
         }
+        self.of.push((of, commit));
     }
+}
 
-    /// Commits what is stored. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
-    pub(super) fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) -> bool {
-        self.try_text(consumer);
-        // What is stored goes out only where its offset is higher than the committed one. At the end of an assignment all
-        // offsets go out by name, for what was finished ahead of one that stands still. Not before it: nobody is told how
-        // an asynchronous commit ended, so that two of them could overtake each other and offsets go back.
-        let committed = match mode {
-            CommitMode::Sync => self.commit_by_name(consumer),
-            CommitMode::Async => consumer.commit_consumer_state(mode),
-        };
-        let Err(error) = committed else {
+/// Commits at intervals, until the other end of `closed` is dropped.
+pub(super) fn run(consumer: &BaseConsumer<Context>, closed: &Receiver<()>) {
+    while closed.recv_timeout(COMMIT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        consumer.context().commit(consumer);
+    }
+}
+
+impl Context {
+    /// Commits what is new. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
+    pub(super) fn commit(&self, consumer: &BaseConsumer<Self>) -> bool {
+        let mut text = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *text == Text::Longest {
+            *text = self.try_text(consumer);
+        }
+        let commits = self.assignment.commits(match *text {
+            Text::Longest => Text::None,
+            known => known,
+        });
+        if commits.of.is_empty() {
+            return true;
+        }
+        let Err(error) = consumer.commit(&commits.offsets, CommitMode::Sync) else {
+            counter!(metric::COMMITS).increment(1);
+            self.assignment.committed(commits);
             return true;
         };
         match error.rdkafka_error_code() {
-            // Nothing new is stored: that is a success.
-            Some(RDKafkaErrorCode::NoOffset) => true,
-            Some(RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration) => {
-                tracing::debug!(%error, ?mode, "offsets are not committed during a rebalance");
+            Some(
+                RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::StaleMemberEpoch,
+            ) => {
+                tracing::debug!(%error, "offsets are not committed during a rebalance");
                 false
             }
-            // The next commit carries what is stored, or the next owner processes the records again.
+            // The next commit carries them, or the next owner processes the records again.
             _ => {
-                tracing::warn!(%error, ?mode, "offsets were not committed");
+                tracing::warn!(%error, "offsets were not committed");
                 true
             }
         }
     }
 
-    /// What commits carry now.
-    fn text(&self) -> Text {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        match *text {
-            Text::Longest => Text::None,
-            known => known,
+    /// Sees whether the broker takes the longest text: a commit that is refused for its text would be refused as long
+    /// as that stands.
+    fn try_text(&self, consumer: &BaseConsumer<Self>) -> Text {
+        let commits = self.assignment.commits(Text::Longest);
+        if commits.of.is_empty() {
+            return Text::Longest;
         }
-    }
-
-    /// Sees once whether the broker takes the longest text. Nobody is told how an asynchronous commit ended, and one that
-    /// is refused for its text would be refused as long as that stands.
-    fn try_text(&self, consumer: &BaseConsumer<Self>) {
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        if *text != Text::Longest {
-            return;
-        }
-        let offsets = self.assignment.commits(Text::Longest);
-        if offsets.count() == 0 {
-            return;
-        }
-        match consumer.commit(&offsets, CommitMode::Sync) {
-            Ok(()) => *text = Text::Needed,
+        match consumer.commit(&commits.offsets, CommitMode::Sync) {
+            Ok(()) => Text::Needed,
             Err(error)
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) =>
             {
-                *text = Text::None;
                 tracing::warn!(
                     "the broker's offset.metadata.max.bytes is less than 3000: what is finished out of order can't be \
                      committed, and comes again when its partition gets another owner"
                 );
+                Text::None
             }
-            Err(error) => tracing::debug!(%error, "offsets with text were not committed"),
+            Err(error) => {
+                tracing::debug!(%error, "offsets with text were not committed");
+                Text::Longest
+            }
         }
     }
 
-    fn commit_by_name(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
-        let offsets = self.assignment.commits(self.text());
-        match offsets.count() {
-            0 => Ok(()),
-            _ => consumer.commit(&offsets, CommitMode::Sync),
-        }
-    }
-
-    /// Commits an offset below the one that is committed: librdkafka sends stored offsets only upwards.
+    /// Commits an offset below the one that is committed.
     pub(super) fn commit_back(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -122,6 +144,10 @@ impl Context {
         partition: i32,
         offset: i64,
     ) {
+        let _alone = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut offsets = TopicPartitionList::new();
         let committed = offsets
             .add_partition_offset(topic, partition, Offset::Offset(offset))
@@ -144,23 +170,5 @@ impl Context {
             tracing::warn!(%error, "what the last owners had finished ahead of their offsets is not known and comes again");
         }
         committed.ok()
-    }
-}
-
-/// Adds what is to be committed of a partition to the list.
-pub(super) fn add(offsets: &mut TopicPartitionList, of: &Ownership, commit: &Commit, text: Text) {
-    let offset = Offset::Offset(commit.offset);
-    if let Err(error) = offsets.add_partition_offset(&of.topic, of.partition, offset) {
-        tracing::error!(%error, ?offset, "an offset that librdkafka does not take");
-        return;
-    }
-    if let Some(ahead) = &commit.ahead
-        && let Some(mut added) = offsets.find_partition(&of.topic, of.partition)
-    {
-        match text {
-            Text::None => {}
-            Text::Needed => added.set_metadata(ahead.encode()),
-            Text::Longest => added.set_metadata(ahead.encode_longest()),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{counter, gauge};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
@@ -43,8 +43,8 @@ pub(super) struct Context {
     pub(super) closing: AtomicBool,
     /// Whether intake is paused as a whole: partitions assigned now must be paused too.
     pub(super) pause_all: AtomicBool,
-    /// What commits carry; [`Text::Longest`] until the broker has taken that once.
-    pub(super) text: Mutex<Text>,
+    /// Held while a commit is under way. What they carry: [`Text::Longest`] until the broker has taken that once.
+    pub(super) committing: Mutex<Text>,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
 }
@@ -171,15 +171,14 @@ impl Context {
         ));
     }
 
-    /// The end of a drain: store → commit → bump the epochs. `None`: of all partitions.
+    /// The end of a drain: commit → bump the epochs. `None`: of all partitions.
     pub(super) fn give_up(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: Option<&TopicPartitionList>,
     ) {
         self.assignment.apply_done(Duration::ZERO);
-        self.store(consumer);
-        self.commit(consumer, CommitMode::Sync);
+        self.commit(consumer);
         let unfinished = self.assignment.release(partitions);
         if unfinished > 0 {
             tracing::info!(

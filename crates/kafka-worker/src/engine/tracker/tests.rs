@@ -20,9 +20,12 @@ fn tracker_with(offsets: &[i64]) -> PartitionTracker {
     tracker
 }
 
-/// The offset to commit, if it has moved.
+/// The offset to commit, if there is something new; it counts as committed then.
 fn take(tracker: &mut PartitionTracker) -> Option<i64> {
-    tracker.take_commit().map(|commit| commit.offset)
+    let commit = tracker.commit(true)?;
+    let offset = commit.offset;
+    tracker.committed(commit);
+    Some(offset)
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn nothing_is_committed_before_the_oldest_record_is_finished() {
     let mut tracker = tracker_with(&[5, 6, 7]);
     tracker.finish(1, 7);
     tracker.finish(1, 6);
-    assert_eq!(take(&mut tracker), None);
+    assert_eq!(tracker.commit(false), None);
     tracker.finish(1, 5);
     assert_eq!(take(&mut tracker), Some(8));
     assert_eq!(take(&mut tracker), None);
@@ -64,12 +67,22 @@ fn a_record_is_received_and_finished_once() {
 }
 
 #[test]
-fn a_commit_that_failed_is_handed_out_again() {
+fn what_was_not_committed_is_handed_out_again() {
     let mut tracker = tracker_with(&[5]);
     tracker.finish(1, 5);
+    assert!(tracker.commit(true).is_some());
     assert_eq!(take(&mut tracker), Some(6));
-    tracker.untake_commit();
-    assert_eq!(take(&mut tracker), Some(6));
+    assert_eq!(tracker.commit(true), None);
+}
+
+#[test]
+fn what_is_finished_behind_an_offset_that_stands_still_is_committed() {
+    let mut tracker = tracker_with(&[5, 6, 7]);
+    tracker.finish(1, 6);
+    assert_eq!(take(&mut tracker), Some(5));
+    assert_eq!(tracker.commit(true), None);
+    tracker.finish(1, 7);
+    assert_eq!(take(&mut tracker), Some(5));
 }
 
 /// What the next owner gets to know of a partition.
@@ -84,8 +97,7 @@ fn the_next_owner_processes_only_what_was_not_finished() {
     let mut tracker = tracker_with(&[5, 6, 7, 9]);
     tracker.finish(1, 6);
     tracker.finish(1, 9);
-    assert_eq!(tracker.take_commit(), None);
-    let commit = tracker.commit().unwrap();
+    let commit = tracker.commit(true).unwrap();
     assert_eq!(commit.offset, 5);
 
     let mut next = handed_on(&commit);
@@ -103,7 +115,7 @@ fn the_next_owner_processes_only_what_was_not_finished() {
 fn what_was_finished_in_another_log_says_nothing_of_this_one() {
     let mut tracker = tracker_with(&[5, 6]);
     tracker.finish(1, 6);
-    let commit = tracker.commit().unwrap();
+    let commit = tracker.commit(true).unwrap();
     for first in [
         // The topic was made anew: another record has that offset.
         Arrival {
