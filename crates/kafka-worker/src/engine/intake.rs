@@ -1,4 +1,4 @@
-//! The poll thread: the only one that touches the consumer, but for the commits ([`committing`]).
+//! The poll thread: the only one that touches the consumer, but for the commits (`committing`).
 //!
 //! One OS thread polls a `BaseConsumer`. No `StreamConsumer` and no split partition queues: their wake-ups can be lost
 //! (rust-rdkafka#638, #665, #840). A rebalance runs inside `poll`, so it runs here too and may block without stopping
