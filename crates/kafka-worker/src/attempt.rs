@@ -23,13 +23,15 @@ pub struct Attempt {
 }
 
 /// Makes one attempt. Steps that succeeded in an earlier one are not called again. Each call ends after `timeout`, and
-/// all of them at `ends`.
+/// all of them at `ends`. Only `with_answers` are the answers kept: a job that waits with those of its other steps would
+/// be far larger than its record.
 pub async fn make(
     client: &McpClient,
     job: &mut Job,
     timeout: Duration,
     ends: Instant,
     trace: &[(String, String)],
+    with_answers: bool,
 ) -> Attempt {
     let plan = match (&job.envelope, &job.refused) {
         (Ok(envelope), None) => job::plan(envelope),
@@ -54,6 +56,10 @@ pub async fn make(
         let key = IdempotencyKey::new(&topic, &id, &step.id);
         let answer = call(client, step, &key, timeout.min(left(ends)), trace).await;
         job.ownership.progressed();
+        let answer = match with_answers {
+            true => answer,
+            false => answer.map(|_| Value::Null),
+        };
         (step.id.clone(), answer)
     };
     let answers: Vec<_> = match due[..] {

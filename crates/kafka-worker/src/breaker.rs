@@ -13,6 +13,8 @@ use std::time::Duration;
 use mcp_core::{Blame, ErrorCode};
 use tokio::time::Instant;
 
+use crate::disposition::DOUBT;
+
 /// Jobs in a row that open the breaker, however they fail; also the least number of jobs among the failures of the
 /// window.
 const JOBS: usize = 10;
@@ -38,8 +40,8 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Breaker {
     state: State,
-    /// The jobs of the present run of failures, each with its first one.
-    suspects: Vec<(u64, ErrorCode)>,
+    /// The jobs of the present run of failures.
+    suspects: Vec<Suspect>,
     unreachable: usize,
     /// The failures of the present run, and when the first was.
     run: usize,
@@ -53,6 +55,15 @@ pub struct Breaker {
     outages: VecDeque<Outage>,
     /// How long it was open before the present one.
     past_outage: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    job: u64,
+    /// Of its first failure.
+    code: ErrorCode,
+    /// When it failed so for the last time.
+    at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,14 +164,16 @@ impl Breaker {
     }
 
     /// The job was refused at `since`, and there was time for others to be called. Everybody is refused if others were,
-    /// in the same way, with no call that went well in between; or if none went well since although others wait.
+    /// in the same way and about then, with no call that went well in between; or if none went well since although others
+    /// wait. Refusals that lie apart are two jobs' own troubles as soon as an outage: of those it takes more.
     pub fn refuses_everybody(
         &mut self,
         now: Instant,
         (job, code, since): (u64, ErrorCode, Instant),
         others_wait: bool,
     ) -> Option<Transition> {
-        let others = |(other, refusal): &(u64, ErrorCode)| *other != job && *refusal == code;
+        let others =
+            |other: &Suspect| other.job != job && other.code == code && other.at + DOUBT >= since;
         let none_went_well = !self.accepted_since(since);
         let everybody = self.state == State::Closed
             && ((others_wait && none_went_well) || self.suspects.iter().any(others));
@@ -278,13 +291,17 @@ impl Breaker {
     fn failed(&mut self, now: Instant, job: u64, code: ErrorCode) -> bool {
         if code.blame() == Blame::Server {
             self.unreachable += 1;
-        } else if !self.suspects.iter().any(|(known, _)| *known == job) {
-            self.suspects.push((job, code));
+        } else if let Some(known) = self.suspects.iter_mut().find(|known| known.job == job) {
+            if known.code == code {
+                known.at = now;
+            }
+        } else {
+            self.suspects.push(Suspect { job, code, at: now });
         }
         self.run += 1;
         self.run_since.get_or_insert(now);
         self.note(Some((job, now)));
-        let alike = self.suspects.iter().filter(|(_, other)| *other == code);
+        let alike = self.suspects.iter().filter(|other| other.code == code);
         let (jobs, failures) = match code {
             ErrorCode::ConnectionLost => (BROKEN_OFF, ALIKE_FAILURES),
             _ if code.is_retryable() => (ALIKE, ALIKE_FAILURES),

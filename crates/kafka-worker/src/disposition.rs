@@ -35,7 +35,7 @@ pub enum Disposition {
 }
 
 /// How long a refused job waits for others to be refused.
-const DOUBT: Duration = Duration::from_secs(1);
+pub const DOUBT: Duration = Duration::from_secs(1);
 
 /// How long a held job waits before it asks the breaker again.
 pub const HOLD: Duration = Duration::from_millis(100);

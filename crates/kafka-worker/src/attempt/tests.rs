@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
+use mcp_client::ServerUrl;
 use mcp_core::Class;
+use mcp_testkit::{Reply, StubServer};
 use rdkafka::Timestamp;
 use rdkafka::message::OwnedMessage;
 
@@ -8,7 +10,12 @@ use super::*;
 use crate::engine::ownership::Ownership;
 
 fn job() -> Job {
-    let message = OwnedMessage::new(None, None, "t".into(), Timestamp::NotAvailable, 0, 0, None);
+    job_of(None)
+}
+
+fn job_of(value: Option<Value>) -> Job {
+    let value = value.map(|value| value.to_string().into());
+    let message = OwnedMessage::new(value, None, "t".into(), Timestamp::NotAvailable, 0, 0, None);
     Job::new(0, message, Arc::new(Ownership::new("t".into(), 0, 1)))
 }
 
@@ -56,4 +63,28 @@ fn one_tool_answers_for_itself_and_servers_by_name() {
         sum_up(&server, &mut job).unwrap(),
         json!({"echo": {"n": 1}})
     );
+}
+
+#[tokio::test]
+async fn the_answers_of_a_job_that_waits_are_kept_only_where_they_are_read() {
+    let server = StubServer::start(async |call| match call.name() {
+        "up" => Reply::structured(json!({"tools": "many"})),
+        _ => Reply::tool_error("busy", true, "later"),
+    })
+    .await;
+    let client = McpClient::builder(ServerUrl::parse(&server.url()).unwrap())
+        .build()
+        .unwrap();
+    let timeout = Duration::from_secs(60);
+    let servers = json!({"up": {"command": "run"}, "down": {"command": "run"}});
+    for (with_answers, kept) in [(false, Value::Null), (true, json!({"tools": "many"}))] {
+        let payload = json!({"mcpServers": servers});
+        let value = json!({"jobID": "a", "jobType": "server-init", "payload": payload});
+        let mut job = job_of(Some(value));
+        let ends = Instant::now() + timeout;
+        let attempt = make(&client, &mut job, timeout, ends, &[], with_answers).await;
+        assert!(attempt.result.is_err());
+        assert!(job.steps["down"].is_err());
+        assert_eq!(job.steps["up"].as_ref().unwrap(), &kept);
+    }
 }

@@ -219,6 +219,38 @@ fn a_refusal_that_others_get_too_is_everybodys() {
 }
 
 #[test]
+fn refusals_that_lie_apart_are_no_outage_unless_there_are_many() {
+    let start = Instant::now();
+    let refuse = |breaker: &mut Breaker, job: u64, at: Duration| {
+        let opened = breaker.outcome(start + at, job, REFUSAL);
+        let refused = (job, ErrorCode::Unauthorized, start + at);
+        let asked = start + at + DOUBT;
+        opened.or_else(|| breaker.refuses_everybody(asked, refused, false))
+    };
+    let hour = Duration::from_secs(3_600);
+    for (apart, everybody) in [(DOUBT, true), (DOUBT * 2, false), (hour, false)] {
+        let mut breaker = Breaker::default();
+        assert_eq!(refuse(&mut breaker, 0, Duration::ZERO), None);
+        let second = refuse(&mut breaker, 1, apart);
+        let expected = everybody.then_some(Transition::Opened);
+        assert_eq!(second, expected, "{apart:?} apart");
+    }
+    // Whoever was refused long ago and is refused again is one of them.
+    let mut breaker = Breaker::default();
+    assert_eq!(refuse(&mut breaker, 0, Duration::ZERO), None);
+    assert_eq!(refuse(&mut breaker, 0, hour), None);
+    let second = refuse(&mut breaker, 1, hour);
+    assert_eq!(second, Some(Transition::Opened));
+    // Five jobs in a row and no other: a server that serves nobody, however seldom it is called.
+    let mut breaker = Breaker::default();
+    for job in 0..4 {
+        assert_eq!(refuse(&mut breaker, job, hour * job as u32), None);
+    }
+    let fifth = refuse(&mut breaker, 4, hour * 4);
+    assert_eq!(fifth, Some(Transition::Opened));
+}
+
+#[test]
 fn an_outage_explains_what_failed_from_its_first_failure_to_its_end() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);

@@ -31,6 +31,7 @@ use self::committing::Text;
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};
+use super::job;
 use super::observer::Board;
 use super::tracker::Arrival;
 use crate::journal::count;
@@ -283,7 +284,7 @@ impl Intake {
         let arrival = Arrival {
             offset,
             timestamp: record.timestamp().to_millis().unwrap_or(-1),
-            bytes: u32::try_from(record.payload_len() + record.key_len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(job::size(record)).unwrap_or(u32::MAX),
         };
         let assignment = &self.context().assignment;
         let ownership = match assignment.receive(topic, partition, arrival) {

@@ -8,12 +8,15 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use mcp_core::{Class, Failure, JobEnvelope};
 use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
+use rdkafka::message::{Header, Headers, OwnedMessage};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::ownership::{InFlight, Ownership, Waiting};
 use super::scheduler::Queued;
+
+/// What a header takes in memory beside its name and value, so that many empty ones count too.
+const HEADER: usize = 64;
 
 /// A received record, decoded, with what its attempts have brought so far.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub struct Job {
     pub started: Option<Started>,
     /// The W3C trace context of the last attempt, for the dead letter of a record that brought none.
     pub traceparent: Option<String>,
-    /// What each step answered in its last attempt; one that succeeded is not called again.
+    /// What each step answered in its last attempt, or null if nobody reads that; one that succeeded is not called again.
     pub steps: IndexMap<String, Result<Value, Failure>>,
     /// What ended it, while its dead letter waits for the budget.
     pub verdict: Option<(Failure, Class)>,
@@ -128,12 +131,6 @@ impl Job {
         self.in_flight = None;
     }
 
-    /// What it takes of the bounds on records and bytes.
-    pub fn size(&self) -> usize {
-        let message = &self.message;
-        message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)
-    }
-
     /// Gives the attempts back that met an outage, by the word of `explains`.
     pub fn give_back(&mut self, explains: impl Fn((Instant, Instant)) -> bool) {
         let counted = self.suspected.len();
@@ -182,9 +179,20 @@ impl Job {
 impl Queued for Job {
     fn set_waiting(&mut self, waiting: bool) {
         if waiting != self.waiting.is_some() {
-            self.waiting = waiting.then(|| Waiting::new(self.ownership.clone(), self.size()));
+            self.waiting =
+                waiting.then(|| Waiting::new(self.ownership.clone(), size(&self.message)));
         }
     }
+}
+
+/// What a record takes of the bounds on bytes: key, value and headers.
+pub fn size(message: &impl Message) -> usize {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let headers = message.headers().map_or(0, |headers| {
+        let of = |header: Header<'_, &[u8]>| HEADER + header.key.len() + length(header.value);
+        headers.iter().map(of).sum()
+    });
+    length(message.payload()) + length(message.key()) + headers
 }
 
 /// The first header of that name, compared without case, that is UTF-8.
@@ -200,6 +208,7 @@ pub fn header<'a>(message: &'a OwnedMessage, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use rdkafka::Timestamp;
+    use rdkafka::message::OwnedHeaders;
 
     fn job(key: Option<&str>, value: &str) -> Job {
         let message = OwnedMessage::new(
@@ -212,6 +221,32 @@ mod tests {
             None,
         );
         Job::new(0, message, Arc::new(Ownership::new("t".into(), 3, 1)))
+    }
+
+    #[test]
+    fn headers_count_into_the_size_of_a_record() {
+        let with = |headers| {
+            let (value, key) = (Some(b"12345".into()), Some(b"123".into()));
+            let none = Timestamp::NotAvailable;
+            size(&OwnedMessage::new(
+                value,
+                key,
+                "t".into(),
+                none,
+                3,
+                7,
+                headers,
+            ))
+        };
+        let value = Some("1234567");
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: "ab", value })
+            .insert(Header::<&str> {
+                key: "c",
+                value: None,
+            });
+        assert_eq!(with(None), 8);
+        assert_eq!(with(Some(headers)), 8 + 10 + 2 * HEADER);
     }
 
     const VALID: &str = r#"{"jobID":"a","jobType":"tool-call","payload":"{}"}"#;

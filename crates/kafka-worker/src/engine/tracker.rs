@@ -34,7 +34,7 @@ pub struct Arrival {
     pub offset: i64,
     /// Its timestamp in milliseconds; -1 where it has none.
     pub timestamp: i64,
-    /// Key and value.
+    /// What it takes of the bounds on bytes.
     pub bytes: u32,
 }
 

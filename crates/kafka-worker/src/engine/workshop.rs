@@ -70,8 +70,10 @@ pub(super) async fn guarded_attempt(workshop: &Workshop, job: &mut Job, ends: In
     job.traceparent = trace
         .iter()
         .find_map(|(name, value)| (name == trace_context::TRACEPARENT).then(|| value.clone()));
-    let attempt = attempt::make(&workshop.client, job, workshop.call_timeout, ends, &trace)
-        .instrument(span.clone());
+    let with_answers = workshop.outbox.has_results();
+    let (client, timeout) = (&workshop.client, workshop.call_timeout);
+    let attempt =
+        attempt::make(client, job, timeout, ends, &trace, with_answers).instrument(span.clone());
     let attempt = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
         // The panic hook has logged it.

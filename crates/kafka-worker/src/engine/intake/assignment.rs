@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::committing::{Commits, Text};
 use crate::engine::dispatcher::Done;
@@ -47,6 +47,8 @@ struct Owned {
     is_full: bool,
     /// How far the client has fetched, as far as it has told.
     fetched: Option<i64>,
+    /// Where it was committed when it was assigned.
+    begin: Option<i64>,
     /// A batch from which on nothing can be read.
     corrupt: Option<i64>,
 }
@@ -116,7 +118,17 @@ impl Owned {
             paused: false,
             is_full: false,
             fetched: None,
+            begin: None,
             corrupt: None,
+        }
+    }
+
+    /// How many offsets lie between what has come of it and this one; none, if more has come.
+    fn distance(&self, offset: i64) -> Option<i64> {
+        match self.tracker.next().or(self.begin) {
+            Some(next) => offset.checked_sub(next).filter(|distance| *distance >= 0),
+            // Nothing is known of it: any other is likelier.
+            None => Some(i64::MAX),
         }
     }
 
@@ -190,12 +202,18 @@ impl Assignment {
         let mut owned = lock(&self.partitions);
         for element in partitions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
-            let inherited = committed.and_then(|committed| {
-                let found = committed.find_partition(topic, partition)?;
-                FinishedAhead::decode(found.offset().to_raw()?, found.metadata())
+            let found = committed.and_then(|list| list.find_partition(topic, partition));
+            let begin = found.as_ref().and_then(|found| match found.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
             });
+            let inherited = found
+                .zip(begin)
+                .and_then(|(found, begin)| FinishedAhead::decode(begin, found.metadata()));
             let epoch = self.next_epoch();
-            owned.insert(Owned::new(topic.into(), partition, epoch, inherited));
+            let mut new = Owned::new(topic.into(), partition, epoch, inherited);
+            new.begin = begin;
+            owned.insert(new);
         }
     }
 
@@ -405,20 +423,15 @@ impl Assignment {
     }
 
     /// A batch at that offset can't be read, and the client does not say of which partition. It is the one that had
-    /// come nearest to it; should that be wrong, the error comes again and the next one is found. From now on nothing of
-    /// it is received: after such an error the client goes astray, and may begin the partition from its start.
+    /// come nearest to it, be it by what an earlier owner has committed; should that be wrong, the error comes again and
+    /// the next one is found. From now on nothing of it is received: after such an error the client goes astray, and may
+    /// begin the partition from its start.
     pub(super) fn fence(&self, offset: i64) -> Option<(Arc<str>, i32)> {
         let mut owned = lock(&self.partitions);
         let found = owned
             .all_mut()
             .filter(|entry| entry.corrupt.is_none())
-            .filter_map(|entry| {
-                let distance = match entry.tracker.next() {
-                    Some(next) => offset.checked_sub(next).filter(|distance| *distance >= 0)?,
-                    None => i64::MAX,
-                };
-                Some((distance, entry))
-            })
+            .filter_map(|entry| Some((entry.distance(offset)?, entry)))
             .min_by_key(|(distance, _)| *distance);
         let (_, entry) = found?;
         entry.corrupt = Some(offset);
@@ -470,3 +483,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change is whole before it can panic, so a poisoned lock holds good data.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
