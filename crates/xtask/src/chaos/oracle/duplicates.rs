@@ -58,7 +58,7 @@ pub(super) fn check(
             };
             committed_long_ago(ledger, entry, again, violations);
             let is_new = repeated.insert((before.step, before.start));
-            match reason(ledger, entry, (before, done.max(before.end)), again) {
+            match reason(ledger, (before, done.max(before.end)), again) {
                 Some(reason) => *by_reason.entry(reason).or_default() += usize::from(is_new),
                 None => {
                     without += usize::from(is_new);

@@ -288,13 +288,16 @@ fn a_record_that_is_not_done_is_no_reason_at_a_kill_unless_the_group_was_rebalan
     assert_eq!(story.broken(), [Rule::E]);
     story.history.rebalancing = Some(vec![(5 * SECOND, 11 * SECOND)]);
     assert_eq!(story.broken(), [Rule::E]);
-    story.history.rebalancing = Some(vec![(3 * SECOND, 5 * SECOND), (11 * SECOND, 12 * SECOND)]);
+    story.history.rebalancing = Some(vec![
+        (5 * SECOND / 2, 5 * SECOND),
+        (11 * SECOND, 12 * SECOND),
+    ]);
     assert_eq!(story.broken(), [Rule::E]);
-    story.history.rebalancing = Some(vec![(3 * SECOND, 11 * SECOND)]);
+    story.history.rebalancing = Some(vec![(5 * SECOND / 2, 11 * SECOND)]);
     assert_eq!(story.broken(), []);
     // Without a moment for a commit, two are one.
     story.history.rebalancing = Some(vec![
-        (3 * SECOND, 5 * SECOND),
+        (5 * SECOND / 2, 5 * SECOND),
         (5 * SECOND + 1, 11 * SECOND),
     ]);
     assert_eq!(story.broken(), []);

@@ -71,7 +71,7 @@ pub(super) fn most(ledger: &Ledger<'_>, terms: &Terms, reason: Reason) -> Option
             let of_it = |who: u16| who == worker;
             Some(finished_by(ledger, of_it, from, at))
         }
-        Reason::HeldUp(_) | Reason::Stalled(_) => None,
+        Reason::Stalled(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a job that had succeeded was called again.
 
 use super::{COMMIT, ON_THE_WAY, RECOVERY};
-use crate::chaos::history::{Call, Entry, Incident, Micros, Trouble};
+use crate::chaos::history::{Call, Incident, Micros, Trouble};
 use crate::chaos::oracle::ledger::Ledger;
 use crate::chaos::oracle::order::LEARN;
 
@@ -17,8 +17,6 @@ pub(super) enum Reason {
     Expelled(usize),
     /// Finished in a rebalance, in which Kafka takes no commits, and in which its owner ended.
     Rebalancing(usize),
-    /// Finished, behind a record that was not, at an abrupt end: the offset had not moved since.
-    HeldUp(usize),
     /// Finished, and committed with the next commit, which did not come.
     NotYetCommitted(usize),
     /// In flight when its owner ended.
@@ -26,10 +24,9 @@ pub(super) enum Reason {
 }
 
 /// All names of reasons, for columns.
-pub(crate) const REASONS: [&str; 7] = [
+pub(crate) const REASONS: [&str; 6] = [
     IN_FLIGHT,
     NOT_YET_COMMITTED,
-    HELD_UP,
     REBALANCING,
     EXPELLED,
     UNCOMMITTABLE,
@@ -37,7 +34,6 @@ pub(crate) const REASONS: [&str; 7] = [
 ];
 const IN_FLIGHT: &str = "in flight at an abrupt end";
 const NOT_YET_COMMITTED: &str = "within a commit's interval of an abrupt end";
-const HELD_UP: &str = "behind an unfinished record at an abrupt end";
 const REBALANCING: &str = "in a rebalance at an abrupt end";
 const EXPELLED: &str = "in a rebalance that expelled the owner";
 const UNCOMMITTABLE: &str = "while Kafka was away";
@@ -50,7 +46,6 @@ impl Reason {
             Self::Uncommittable(_) => UNCOMMITTABLE,
             Self::Expelled(_) => EXPELLED,
             Self::Rebalancing(_) => REBALANCING,
-            Self::HeldUp(_) => HELD_UP,
             Self::NotYetCommitted(_) => NOT_YET_COMMITTED,
             Self::InFlight(_) => IN_FLIGHT,
         }
@@ -63,7 +58,6 @@ impl Reason {
             Self::Stalled(index)
             | Self::Uncommittable(index)
             | Self::Rebalancing(index)
-            | Self::HeldUp(index)
             | Self::NotYetCommitted(index)
             | Self::InFlight(index) => format!("{:?}", ledger.history.incidents.get(index)),
         }
@@ -73,7 +67,6 @@ impl Reason {
 /// `finished`: when all calls of the job had succeeded, of which `before` is one.
 pub(super) fn reason(
     ledger: &Ledger<'_>,
-    entry: &Entry,
     (before, finished): (&Call, Micros),
     again: &Call,
 ) -> Option<Reason> {
@@ -83,7 +76,7 @@ pub(super) fn reason(
         let is = concerns(incident, again.worker);
         match incident.trouble {
             Trouble::Killed | Trouble::Frozen | Trouble::DrainCutOff if was => {
-                after_an_end(ledger, entry, (before, finished), index, incident)
+                after_an_end(ledger, (before, finished), index, incident)
             }
             // A zombie that begins what another one has done.
             Trouble::Frozen
@@ -124,7 +117,6 @@ pub(super) fn reason(
 
 fn after_an_end(
     ledger: &Ledger<'_>,
-    entry: &Entry,
     (before, finished): (&Call, Micros),
     index: usize,
     incident: &Incident,
@@ -139,9 +131,6 @@ fn after_an_end(
         }
         () if finished.saturating_add(COMMIT) >= incident.from => {
             Some(Reason::NotYetCommitted(index))
-        }
-        () if ledger.is_held_up(entry, incident.from.saturating_sub(COMMIT)) => {
-            Some(Reason::HeldUp(index))
         }
         () => None,
     }
