@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::{Process, free_port};
 
 pub use acl::{Operation, Resource};
-pub use client::{Feed, KafkaClient, Line, OffsetWatch, Tail, Transactions};
+pub use client::{Feed, GroupWatch, KafkaClient, Line, OffsetWatch, Tail, Transactions};
 pub use cluster::KafkaCluster;
 pub use corruption::Damage;
 pub use records::{NewRecord, Record};

@@ -15,8 +15,8 @@ mod stub_server;
 pub use conformance::{conformance_client, conformance_server};
 pub use eventually::eventually;
 pub use kafka::{
-    Damage, Feed, Kafka, KafkaBuilder, KafkaClient, KafkaCluster, Line, NewRecord, OffsetWatch,
-    Operation, Record, Resource, SaslSsl, Tail, Transactions,
+    Damage, Feed, GroupWatch, Kafka, KafkaBuilder, KafkaClient, KafkaCluster, Line, NewRecord,
+    OffsetWatch, Operation, Record, Resource, SaslSsl, Tail, Transactions,
 };
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::free_port;

@@ -17,7 +17,7 @@ use super::{PATIENCE, records};
 use crate::eventually;
 
 pub use feed::{Feed, Line, Transactions};
-pub use watch::{OffsetWatch, Tail};
+pub use watch::{GroupWatch, OffsetWatch, Tail};
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -92,6 +92,11 @@ impl KafkaClient {
                 .collect())
         });
         finished(members.await).map_err(|error: rdkafka::error::KafkaError| error.to_string())
+    }
+
+    /// Looks at what state a group of the classic protocol is in.
+    pub fn group(&self, name: &str) -> GroupWatch {
+        GroupWatch::new(self.consumer(records::READER), name)
     }
 
     /// Looks at what `group` has committed of a topic and where its partitions end.

@@ -93,6 +93,10 @@ async fn look(recorder: Recorder, instance: u16, admin: u16) {
                     .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
                     .sum()
             };
+            let used_up = "worker_intake_held{reason=\"budget\"} 1";
+            if text.lines().any(|line| line == used_up) {
+                recorder.deed("looks at a worker whose budget was used up");
+            }
             let now = recorder.now();
             if replace(&mut rebalances, count("")) != rebalances {
                 recorder.history().rebalances.push((instance, now));

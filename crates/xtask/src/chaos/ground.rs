@@ -26,8 +26,9 @@ use super::{Options, Protocol, RATE, watchers};
 
 /// What a worker has for its drain.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Dead letters a worker may write in a minute.
-const LETTERS_PER_MINUTE: usize = 1_000;
+/// The budgets of all workers together allow so many times the dead letters that are due. Not more, so that one that is
+/// alone for a while uses its own up; not less, so that the run has an end.
+const BUDGET: f64 = 2.0;
 /// Without a new commit for so long, the rest of the jobs is not coming.
 const NO_PROGRESS: Duration = Duration::from_secs(40);
 /// Longest wait for the rest of the jobs.
@@ -84,12 +85,25 @@ impl Run {
     /// What goes wrong when.
     pub(crate) fn plan(&self) -> Plan {
         let terms = plan::Terms {
-            duration: u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+            duration: self.millis(),
             workers: self.workers,
             brokers: self.brokers,
             only: self.only.clone(),
         };
         Plan::new(self.seed, &terms)
+    }
+
+    /// Dead letters that a worker may write in a minute: it begins with as many, and gets as many each minute.
+    pub(crate) fn letters_per_minute(&self) -> usize {
+        let workload = self.workload();
+        let due = (0..self.jobs).filter(|number| !workload.kind(*number).is_good());
+        let (minutes, starts) = self.plan().workers(self.millis());
+        let each = BUDGET * due.count() as f64 / (minutes + starts as f64).max(1.0);
+        each.ceil().max(1.0) as usize
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn workload(&self) -> Workload {
@@ -107,7 +121,7 @@ impl Run {
             Ordering::Unordered => "unordered",
         };
         let (concurrency, drain) = (self.concurrency.to_string(), DRAIN.as_millis().to_string());
-        let budget = LETTERS_PER_MINUTE.to_string();
+        let budget = self.letters_per_minute().to_string();
         let mut variables = vec![
             ("KAFKA_BROKERS", brokers),
             ("KAFKA_TOPIC", topic),
@@ -209,11 +223,15 @@ impl Ground {
         let (stub, stub_port) = Stub::start(recorder.clone(), run.workload()).await?;
         let watch = self.client.offsets(&group, &topic, run.partitions);
         let tail = self.client.tail(&letters, run.partitions);
-        let watchers = [
+        let mut watchers = vec![
             spawn_local(watchers::sample(watch.clone(), recorder.clone())),
             spawn_local(watchers::collect(tail, recorder.clone())),
             spawn_local(watchers::feel_the_machine(recorder.clone())),
         ];
+        if run.protocol == Protocol::Classic {
+            let group = self.client.group(&group);
+            watchers.push(spawn_local(watchers::watch(group, recorder.clone())));
+        }
         let addresses: Vec<String> = self
             .links
             .iter()
@@ -268,7 +286,7 @@ impl Ground {
             ordering: run.ordering,
             concurrency: run.concurrency,
             workers_max: run.workers.1,
-            letters_per_minute: LETTERS_PER_MINUTE,
+            letters_per_minute: run.letters_per_minute(),
         };
         let judgement = oracle::judge(&history, &terms);
         Ok(Outcome {

@@ -67,13 +67,14 @@ pub(crate) struct Letter {
     pub(crate) value: Option<Vec<u8>>,
 }
 
-/// A committed offset that had changed.
-#[derive(Clone, Copy, Debug)]
+/// A committed offset that had changed, or the text beside it.
+#[derive(Clone, Debug)]
 pub(crate) struct Committed {
     /// When the answer was there, so at or after the time at which it was true.
     pub(crate) at: Micros,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    pub(crate) text: String,
 }
 
 /// What was done to the workers and their surroundings.
@@ -115,6 +116,8 @@ pub(crate) struct History {
     pub(crate) incidents: Vec<Incident>,
     /// When each worker's count of rebalances was seen to have changed.
     pub(crate) rebalances: Vec<(u16, Micros)>,
+    /// When the group was not stable, so that it took no commits, in order; none where the broker does not tell.
+    pub(crate) rebalancing: Option<Vec<(Micros, Micros)>>,
     /// When each worker was seen to have been expelled from the group.
     pub(crate) expulsions: Vec<(u16, Micros)>,
     pub(crate) samples: u64,

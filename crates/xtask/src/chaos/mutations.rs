@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio::time::Instant;
 
 use super::ground::{Ground, Run};
 use super::oracle::Rule;
@@ -45,7 +46,8 @@ impl Mutation {
             Self::CommitHighest | Self::OffByOne | Self::GapPlusOne => (vec![Deed::ScaleUp], 6),
             Self::EpochIgnored => (vec![Deed::ScaleUp, Deed::ScaleDown], 15),
             Self::DeadLetterNotAwaited => (vec![Deed::Letters], 12),
-            Self::DrainSkipped => (vec![Deed::Term, Deed::ScaleUp], 12),
+            // The cut must not explain the duplicates of the whole run.
+            Self::DrainSkipped => (vec![Deed::Term, Deed::ScaleUp, Deed::KafkaCut], 20),
         }
     }
 }
@@ -93,7 +95,9 @@ pub(crate) async fn prove(options: &Options, chosen: &[Mutation]) -> anyhow::Res
             patience: Duration::from_secs(5),
             ..short(Some(*mutation), only, seconds)
         };
+        let began = Instant::now();
         let outcome = ground.play(&run).await?;
+        let took = began.elapsed().as_secs();
         let mut violations = outcome.judgement.violations.clone();
         // That the harness could not see is no proof.
         violations.retain(|violation| violation.rule != Rule::Harness);
@@ -109,7 +113,7 @@ pub(crate) async fn prove(options: &Options, chosen: &[Mutation]) -> anyhow::Res
                 let example: String = first.what.chars().take(300).collect();
                 let rules = rules.join(", ");
                 say(&format!(
-                    "chaos: seed {seed}, {name}: caught by {rules}\n    {example}"
+                    "chaos: seed {seed}, {name}: caught by {rules} in {took} s\n    {example}"
                 ));
             }
             None => {

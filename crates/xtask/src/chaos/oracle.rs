@@ -1,8 +1,10 @@
 //! The rules that a run must obey, as pure functions of what was seen.
 
+mod budget;
 mod duplicates;
 mod ledger;
 mod order;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +14,8 @@ use clap::ValueEnum;
 use self::ledger::Ledger;
 use super::history::{History, Micros};
 use super::workload::Workload;
+
+pub(crate) use self::duplicates::{REASONS, Tally};
 
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +28,7 @@ pub(crate) enum Rule {
     C,
     /// Order is kept.
     D,
-    /// Duplicates have a reason, and are no more than jobs were in flight.
+    /// Duplicates have a reason, and of each there are no more than there can be.
     E,
     /// In the end there is no lag, and the members of the group are the live workers.
     F,
@@ -81,8 +85,10 @@ pub(crate) struct Terms {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judgement {
     pub(crate) violations: Vec<Violation>,
-    /// Calls after a job's success, by their reason.
-    pub(crate) duplicates: BTreeMap<&'static str, usize>,
+    /// Successes of jobs that were called again, by the reason for that.
+    pub(crate) duplicates: BTreeMap<&'static str, Tally>,
+    /// Jobs that were seen to be called finished by the text beside an offset.
+    pub(crate) ahead: usize,
 }
 
 /// Judges a run by all rules.
@@ -91,18 +97,20 @@ pub(crate) fn judge(history: &History, terms: &Terms) -> Judgement {
     let mut violations = Vec::new();
     outcomes(&ledger, &mut violations);
     commits(&ledger, &mut violations);
+    let ahead = texts::check(&ledger, &mut violations);
     if terms.ordering != Ordering::Unordered {
         order::check(&ledger, terms, &mut violations);
     }
     let duplicates = duplicates::check(&ledger, terms, &mut violations);
     the_end(&ledger, &mut violations);
-    budget(history, terms, &mut violations);
+    budget::check(history, terms, &mut violations);
     for trouble in &history.own_trouble {
         violations.push(broken(Rule::Harness, trouble.clone()));
     }
     Judgement {
         violations,
         duplicates,
+        ahead,
     }
 }
 
@@ -190,7 +198,7 @@ fn outcomes(ledger: &Ledger<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Rules B and C.
+/// Rule C, and the first half of B.
 fn commits(ledger: &Ledger<'_>, violations: &mut Vec<Violation>) {
     let mut last: BTreeMap<i32, i64> = BTreeMap::new();
     for commit in &ledger.history.commits {
@@ -262,25 +270,6 @@ fn the_end(ledger: &Ledger<'_>, violations: &mut Vec<Violation>) {
                 format!("the group has the members {members:?}, and the workers {live:?} live"),
             ));
         }
-    }
-}
-
-/// The second half of rule G.
-fn budget(history: &History, terms: &Terms, violations: &mut Vec<Violation>) {
-    let mut times: Vec<Micros> = history.letters.iter().map(|letter| letter.at).collect();
-    times.sort_unstable();
-    let allowed = terms.letters_per_minute * terms.workers_max;
-    if let Some(window) = times
-        .windows(allowed + 1)
-        .find(|window| window[allowed] - window[0] < 60_000_000)
-    {
-        violations.push(broken(
-            Rule::G,
-            format!(
-                "more than {allowed} dead letters in the minute from {}",
-                s(window[0])
-            ),
-        ));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes wrong when: a pure function of the seed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use clap::ValueEnum;
@@ -150,6 +151,30 @@ impl Plan {
         let mut steps = draft.steps;
         steps.sort_by_key(|(at, _)| *at);
         Self(steps)
+    }
+}
+
+impl Plan {
+    /// How many minutes all workers have together until that time in milliseconds, and how many are started.
+    pub(crate) fn workers(&self, until: u64) -> (f64, usize) {
+        let mut up: BTreeMap<usize, u64> = BTreeMap::new();
+        let (mut millis, mut starts) = (0, 0);
+        for (at, action) in &self.0 {
+            match action {
+                Action::Start(slot) => {
+                    starts += usize::from(up.insert(*slot, *at).is_none());
+                }
+                Action::Kill(slot) | Action::Terminate(slot) => {
+                    millis += up.remove(slot).map_or(0, |since| at - since);
+                }
+                _ => {}
+            }
+        }
+        millis += up
+            .values()
+            .map(|since| until.saturating_sub(*since))
+            .sum::<u64>();
+        (millis as f64 / 60_000.0, starts)
     }
 }
 
@@ -339,6 +364,17 @@ mod tests {
                 .count();
             assert!(frozen > 0 && frozen == continued, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_plan_tells_how_long_its_workers_work() {
+        let plan = Plan(vec![
+            (0, Action::Start(0)),
+            (30_000, Action::Start(1)),
+            (60_000, Action::Kill(0)),
+            (90_000, Action::Start(0)),
+        ]);
+        assert_eq!(plan.workers(120_000), (3.0, 3));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ground::{Outcome, Run};
 use super::history::{History, Verdict};
-use super::oracle::Rule;
+use super::oracle::{REASONS, Rule, Tally};
 use super::say;
 
 /// Violations of one rule that are printed.
@@ -73,10 +73,16 @@ fn numbers(run: &Run, outcome: &Outcome) -> Vec<(String, String)> {
         row(&format!("calls: {}", name(verdict)), count.to_string());
     }
     row("duplicates", duplicates(outcome).to_string());
-    for (reason, count) in &outcome.judgement.duplicates {
-        row(&format!("duplicates: {reason}"), count.to_string());
+    for (reason, tally) in &outcome.judgement.duplicates {
+        row(&format!("duplicates: {reason}"), cell(tally));
     }
+    row(
+        "jobs that a text called finished ahead of their turn",
+        outcome.judgement.ahead.to_string(),
+    );
     row("dead letters", letters.len().to_string());
+    let budget = run.letters_per_minute().to_string();
+    row("dead letters that a worker may write a minute", budget);
     let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
     for letter in letters {
         *codes.entry(&letter.code).or_default() += 1;
@@ -105,7 +111,16 @@ fn numbers(run: &Run, outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 fn duplicates(outcome: &Outcome) -> usize {
-    outcome.judgement.duplicates.values().sum()
+    let tallies = outcome.judgement.duplicates.values();
+    tallies.map(|tally| tally.count).sum()
+}
+
+/// The number, and the bound where there is one.
+fn cell(tally: &Tally) -> String {
+    match tally.most {
+        Some(most) => format!("{} ≤ {most}", tally.count),
+        None => tally.count.to_string(),
+    }
 }
 
 fn name(verdict: Verdict) -> String {
@@ -120,14 +135,23 @@ fn name(verdict: Verdict) -> String {
     }
 }
 
-const COLUMNS: &str = "| seed | minutes | brokers | ordering | jobs | calls | kills | SIGTERM | SIGSTOP | cuts and outages | rebalances | samples | duplicates | dead letters | lost | early | wrongly dead-lettered | verdict |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+const BEFORE: &str = "seed | minutes | worker | brokers | protocol | ordering | workers | concurrency | jobs | calls | kills | SIGTERM | SIGSTOP | cuts and outages | rebalances | samples | ahead | dead letters | budget | lost | early | wrongly dead-lettered | duplicates";
+const AFTER: &str = "verdict";
+
+/// The head of the table: the reasons of duplicates have columns of their own.
+fn columns() -> String {
+    let names: Vec<&str> = BEFORE.split(" | ").chain(REASONS).chain([AFTER]).collect();
+    let line = "---|".repeat(names.len());
+    format!("| {} |\n|{line}\n", names.join(" | "))
+}
 
 /// Appends the run as a row; the file's last line is the table's.
 pub(crate) fn append(file: &Path, run: &Run, outcome: &Outcome) -> std::io::Result<()> {
     let known = std::fs::read_to_string(file).unwrap_or_default();
     let mut to = OpenOptions::new().create(true).append(true).open(file)?;
-    if !known.contains(COLUMNS) {
-        write!(to, "\n{COLUMNS}")?;
+    let columns = columns();
+    if !known.contains(&columns) {
+        write!(to, "\n{columns}")?;
     }
     let history = &outcome.history;
     let deed = |names: &[&str]| -> u64 {
@@ -143,11 +167,19 @@ pub(crate) fn append(file: &Path, run: &Run, outcome: &Outcome) -> std::io::Resu
             .filter(|violation| violation.rule == rule)
             .count()
     };
-    let cells = [
+    let optimised = run
+        .worker
+        .components()
+        .any(|part| part.as_os_str() == "release");
+    let mut cells = vec![
         run.seed.to_string(),
         format!("{:.1}", run.duration.as_secs_f64() / 60.0),
+        if optimised { "release" } else { "debug" }.to_owned(),
         run.brokers.to_string(),
+        format!("{:?}", run.protocol).to_lowercase(),
         format!("{:?}", run.ordering).to_lowercase(),
+        format!("{}..{}", run.workers.0, run.workers.1),
+        run.concurrency.to_string(),
         history
             .entries
             .iter()
@@ -168,15 +200,22 @@ pub(crate) fn append(file: &Path, run: &Run, outcome: &Outcome) -> std::io::Resu
         .to_string(),
         history.rebalances.len().to_string(),
         history.samples.to_string(),
-        duplicates(outcome).to_string(),
+        outcome.judgement.ahead.to_string(),
         history.letters.len().to_string(),
+        run.letters_per_minute().to_string(),
         broken(Rule::A).to_string(),
         broken(Rule::B).to_string(),
         broken(Rule::G).to_string(),
-        match outcome.judgement.violations.is_empty() {
-            true => "pass".to_owned(),
-            false => "FAIL".to_owned(),
-        },
+        duplicates(outcome).to_string(),
     ];
+    let tallies = &outcome.judgement.duplicates;
+    let by_reason = REASONS
+        .iter()
+        .map(|reason| tallies.get(reason).map_or("0".to_owned(), cell));
+    cells.extend(by_reason);
+    cells.push(match outcome.judgement.violations.is_empty() {
+        true => "pass".to_owned(),
+        false => "FAIL".to_owned(),
+    });
     writeln!(to, "| {} |", cells.join(" | "))
 }

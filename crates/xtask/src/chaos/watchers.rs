@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use mcp_testkit::{OffsetWatch, Record, Tail};
+use mcp_testkit::{GroupWatch, OffsetWatch, Record, Tail};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::history::{Committed, Letter, Recorder, Trouble};
 
 /// Between two samples.
 const SAMPLE: Duration = Duration::from_millis(50);
+/// Between two looks at the group.
+const LOOK: Duration = Duration::from_millis(100);
 /// A tick that comes so much too late speaks of a machine that is too busy.
 const STALL: Duration = Duration::from_millis(1_000);
 
 /// Samples committed offsets until it is dropped.
 pub(crate) async fn sample(watch: OffsetWatch, recorder: Recorder) {
-    let mut known: Vec<Option<i64>> = Vec::new();
+    let mut known: Vec<Option<(i64, String)>> = Vec::new();
     let mut ticks = tokio::time::interval(SAMPLE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -29,18 +31,48 @@ pub(crate) async fn sample(watch: OffsetWatch, recorder: Recorder) {
         };
         history.samples += 1;
         known.resize(committed.len(), None);
-        for (partition, (offset, known)) in (0..).zip(committed.into_iter().zip(&mut known)) {
-            if let Some(offset) = offset
-                && *known != Some(offset)
+        for (partition, (committed, known)) in (0..).zip(committed.into_iter().zip(&mut known)) {
+            if let Some((offset, text)) = &committed
+                && committed != *known
             {
-                *known = Some(offset);
                 history.commits.push(Committed {
                     at,
                     partition,
-                    offset,
+                    offset: *offset,
+                    text: text.clone(),
                 });
+                *known = committed;
             }
         }
+    }
+}
+
+/// Notes when the group is not stable, until it is dropped.
+pub(crate) async fn watch(group: GroupWatch, recorder: Recorder) {
+    recorder.history().rebalancing = Some(Vec::new());
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut stable_at, mut was_stable) = (recorder.now(), true);
+    loop {
+        ticks.tick().await;
+        let asked = recorder.now();
+        // What can't be asked is as it was.
+        let Ok(state) = group.state().await else {
+            continue;
+        };
+        let is_stable = state == "Stable";
+        let answered = recorder.now();
+        if let Some(periods) = &mut recorder.history().rebalancing {
+            match periods.last_mut() {
+                Some((_, until)) if !was_stable => *until = answered,
+                _ if !is_stable => periods.push((stable_at, answered)),
+                _ => {}
+            }
+        }
+        if is_stable {
+            stable_at = asked;
+        }
+        was_stable = is_stable;
     }
 }
 

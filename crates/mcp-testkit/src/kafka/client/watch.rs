@@ -32,12 +32,12 @@ impl OffsetWatch {
         }
     }
 
-    /// The committed offset of each partition: the one to be read next.
+    /// The committed offset of each partition, the one to be read next, and the text that was committed beside it.
     ///
     /// # Errors
     ///
     /// The broker's, as text.
-    pub async fn committed(&self) -> Result<Vec<Option<i64>>, String> {
+    pub async fn committed(&self) -> Result<Vec<Option<(i64, String)>>, String> {
         self.ask(|watch| {
             let mut of = TopicPartitionList::new();
             for partition in 0..watch.partitions {
@@ -50,7 +50,7 @@ impl OffsetWatch {
                 if let (Offset::Offset(offset), Ok(partition)) =
                     (element.offset(), usize::try_from(element.partition()))
                 {
-                    offsets[partition] = Some(offset);
+                    offsets[partition] = Some((offset, element.metadata().to_owned()));
                 }
             }
             Ok(offsets)
@@ -83,6 +83,39 @@ impl OffsetWatch {
     ) -> Result<T, String> {
         let watch = self.clone();
         finished(spawn_blocking(move || question(&watch)).await).map_err(|error| error.to_string())
+    }
+}
+
+/// The state of a group of the classic protocol.
+#[derive(Clone)]
+pub struct GroupWatch {
+    consumer: Arc<BaseConsumer>,
+    group: Arc<str>,
+}
+
+impl GroupWatch {
+    pub(super) fn new(consumer: BaseConsumer, group: &str) -> GroupWatch {
+        GroupWatch {
+            consumer: Arc::new(consumer),
+            group: group.into(),
+        }
+    }
+
+    /// The state as the coordinator names it: `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`, `Dead`.
+    ///
+    /// # Errors
+    ///
+    /// The broker's, as text.
+    pub async fn state(&self) -> Result<String, String> {
+        let watch = self.clone();
+        let state = spawn_blocking(move || {
+            let found = watch
+                .consumer
+                .fetch_group_list(Some(&watch.group), REQUEST)?;
+            let state = found.groups().first().map(|group| group.state().to_owned());
+            Ok(state.unwrap_or_else(|| "Dead".to_owned()))
+        });
+        finished(state.await).map_err(|error: rdkafka::error::KafkaError| error.to_string())
     }
 }
 

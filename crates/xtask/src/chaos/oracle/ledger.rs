@@ -6,6 +6,9 @@ use super::s;
 use crate::chaos::history::{Call, Entry, History, Letter, Micros, Verdict};
 use crate::chaos::workload::Workload;
 
+/// Between two rebalances, for a commit to go out.
+const APART: Micros = 800_000;
+
 /// What the rules look things up in.
 pub(super) struct Ledger<'h> {
     pub(super) history: &'h History,
@@ -20,6 +23,8 @@ pub(super) struct Ledger<'h> {
     calls_in: HashMap<i32, Vec<(i64, &'h Call)>>,
     letters: HashMap<(i32, i64), Vec<&'h Letter>>,
     success: HashMap<u32, Micros>,
+    /// None where nobody was told.
+    rebalances: Option<Vec<(Micros, Micros)>>,
 }
 
 impl<'h> Ledger<'h> {
@@ -78,6 +83,7 @@ impl<'h> Ledger<'h> {
             calls_in,
             letters,
             success,
+            rebalances: history.rebalancing.as_deref().map(joined),
         };
         let mut entries: Vec<&Entry> = history.entries.iter().collect();
         entries.sort_by_key(|entry| (entry.partition, entry.offset));
@@ -163,6 +169,12 @@ impl<'h> Ledger<'h> {
             .is_some_and(|(_, (_, all_done))| *all_done > by)
     }
 
+    /// When the group was not stable. One rebalance often follows another, with no time for a commit in between: those
+    /// are one.
+    pub(super) fn rebalances(&self) -> Option<&[(Micros, Micros)]> {
+        self.rebalances.as_deref()
+    }
+
     pub(super) fn describe(&self, entry: &Entry) -> String {
         format!(
             "record {} ({:?}, partition {}, offset {})",
@@ -199,6 +211,17 @@ impl<'h> Ledger<'h> {
             false => all.join("; "),
         }
     }
+}
+
+fn joined(periods: &[(Micros, Micros)]) -> Vec<(Micros, Micros)> {
+    let mut joined: Vec<(Micros, Micros)> = Vec::new();
+    for (from, until) in periods {
+        match joined.last_mut() {
+            Some(last) if last.1.saturating_add(APART) >= *from => last.1 = last.1.max(*until),
+            _ => joined.push((*from, *until)),
+        }
+    }
+    joined
 }
 
 fn success(calls: &[&Call], steps: usize) -> Option<Micros> {

@@ -62,6 +62,21 @@ impl Story {
             at,
             partition: 0,
             offset,
+            text: String::new(),
+        });
+    }
+
+    fn incident(&mut self, trouble: Trouble, from: Micros, until: Micros) {
+        // Nobody's in particular is everybody's.
+        let workers = match trouble {
+            Trouble::Killed | Trouble::Frozen | Trouble::DrainCutOff => vec![1],
+            _ => Vec::new(),
+        };
+        self.history.incidents.push(Incident {
+            trouble,
+            workers,
+            from,
+            until,
         });
     }
 
@@ -228,4 +243,133 @@ fn nobody_calls_what_was_committed_long_ago() {
     story.history.calls[2].start = 20 * SECOND;
     story.history.calls[2].end = 21 * SECOND;
     assert_eq!(story.broken(), [Rule::E]);
+}
+
+/// The second of two jobs is done at 2.1 s and called again at 30 s; the first one is done only then.
+fn one_called_again_behind_one_that_took_long() -> Story {
+    let (mut story, first, second) = Story::two_done();
+    story.history.calls.retain(|call| call.number != first);
+    story.call(first, 2, 29 * SECOND, Verdict::Success);
+    story.call(second, 2, 30 * SECOND, Verdict::Success);
+    story.commit(2, 32 * SECOND);
+    story.history.rebalancing = Some(Vec::new());
+    story
+}
+
+#[test]
+fn a_cut_explains_what_was_finished_just_then_and_nothing_long_before_or_after() {
+    let broken_at = |from, until| {
+        let mut story = one_called_again_behind_one_that_took_long();
+        story.incident(Trouble::KafkaCut, from, until);
+        story.broken()
+    };
+    assert_eq!(broken_at(2 * SECOND, 4 * SECOND), []);
+    assert_eq!(broken_at(5 * SECOND / 2, 4 * SECOND), []);
+    // The text of a commit before it has told of what was finished long before.
+    assert_eq!(broken_at(10 * SECOND, 20 * SECOND), [Rule::E]);
+
+    let mut story = one_called_again_behind_one_that_took_long();
+    story.history.calls.iter_mut().for_each(|call| {
+        call.start += 40 * SECOND;
+        call.end += 40 * SECOND;
+    });
+    story.history.commits[0].at += 40 * SECOND;
+    story.incident(Trouble::KafkaCut, 20 * SECOND, 25 * SECOND);
+    assert_eq!(story.broken(), [Rule::E]);
+    // Until the group is whole again, Kafka is as good as away.
+    story.history.rebalancing = Some(vec![(26 * SECOND, 43 * SECOND)]);
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
+fn a_record_that_is_not_done_is_no_reason_at_a_kill_unless_the_group_was_rebalancing() {
+    let mut story = one_called_again_behind_one_that_took_long();
+    story.incident(Trouble::Killed, 10 * SECOND, 10 * SECOND);
+    assert_eq!(story.broken(), [Rule::E]);
+    story.history.rebalancing = Some(vec![(5 * SECOND, 11 * SECOND)]);
+    assert_eq!(story.broken(), [Rule::E]);
+    story.history.rebalancing = Some(vec![
+        (5 * SECOND / 2, 5 * SECOND),
+        (11 * SECOND, 12 * SECOND),
+    ]);
+    assert_eq!(story.broken(), [Rule::E]);
+    story.history.rebalancing = Some(vec![(5 * SECOND / 2, 11 * SECOND)]);
+    assert_eq!(story.broken(), []);
+    // Without a moment for a commit, two are one.
+    story.history.rebalancing = Some(vec![
+        (5 * SECOND / 2, 5 * SECOND),
+        (5 * SECOND + 1, 11 * SECOND),
+    ]);
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
+fn no_more_come_again_than_a_commits_interval_before_a_kill_has_finished() {
+    // Of jobs 100 ms long, one after the other, the last ones come again.
+    let broken_by = |again: usize| {
+        let mut story = Story::new();
+        story.terms.ordering = Ordering::Unordered;
+        let numbers: Vec<_> = (0..30)
+            .map(|nth| story.nth(|kind| kind == Kind::Good, nth))
+            .collect();
+        for (at, number) in (0..).zip(&numbers) {
+            story.record(*number, at as i64);
+            story.call(*number, 1, at * SECOND / 10, Verdict::Success);
+        }
+        story.incident(Trouble::Killed, 3 * SECOND + 50_000, 3 * SECOND + 50_000);
+        for number in &numbers[30 - again..] {
+            story.call(*number, 2, 9 * SECOND, Verdict::Refused(503));
+            story.call(*number, 2, 10 * SECOND, Verdict::Success);
+        }
+        story.commit(30, 11 * SECOND);
+        story.broken()
+    };
+    assert_eq!(broken_by(8), []);
+    assert_eq!(broken_by(9), [Rule::E]);
+}
+
+#[test]
+fn a_text_may_call_finished_only_what_is_done() {
+    let (mut story, ..) = Story::two_done();
+    story.commit(0, 3 * SECOND / 2);
+    story.history.commits[0].text = "mcp-hybrid/1 5 0+1".into();
+    story.commit(2, 3 * SECOND);
+    assert_eq!(story.broken(), []);
+    story.history.commits[0].text = "mcp-hybrid/1 5 1+1".into();
+    assert_eq!(story.broken(), [Rule::B]);
+    story.history.commits[0].text = "what is this".into();
+    assert_eq!(story.broken(), [Rule::B]);
+}
+
+#[test]
+fn no_worker_writes_more_dead_letters_than_its_budget_allows() {
+    let (mut story, ..) = Story::two_done();
+    story.commit(2, 3 * SECOND);
+    story.terms.letters_per_minute = 60;
+    let poison: Vec<_> = (0..400)
+        .map(|nth| story.nth(|kind| kind == Kind::Poison, nth))
+        .collect();
+    for (offset, number) in (2..).zip(&poison) {
+        story.record(*number, offset);
+        let recipe = story.terms.workload.recipe(*number);
+        story.history.letters.push(Letter {
+            at: offset as Micros * SECOND,
+            topic: "jobs".into(),
+            offset,
+            key: Some(recipe.key.into_bytes()),
+            value: recipe.value,
+            worker: "w1".into(),
+            ..Letter::default()
+        });
+    }
+    story.commit(402, 500 * SECOND);
+    assert_eq!(story.broken(), []);
+    let half_as_long = |letter: &mut Letter| letter.at /= 2;
+    story.history.letters.iter_mut().for_each(half_as_long);
+    assert_eq!(story.broken(), [Rule::G]);
+    // Two workers have two budgets.
+    for (number, letter) in (0..).zip(&mut story.history.letters) {
+        letter.worker = format!("w{}", number % 2);
+    }
+    assert_eq!(story.broken(), []);
 }
