@@ -434,7 +434,7 @@ impl Intake {
         let deadline = Instant::now() + self.drain;
         context.pause_all.store(true, Ordering::Relaxed);
         context.control(&self.consumer);
-        context.assignment.stop_dispatch();
+        context.assignment.stop_dispatch(deadline);
         let request = context.sorting.ask();
         let in_flight = context.assignment.in_flight();
         tracing::info!(
