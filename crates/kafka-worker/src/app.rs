@@ -95,7 +95,6 @@ impl Worker {
             received,
             done,
             sorting: sorting.clone(),
-            drain: config.drain,
             dead_letters_per_minute: config.dead_letters_per_minute,
             server: ready.register("server", "starting"),
             budget: ready.register("budget", "starting"),

@@ -61,8 +61,6 @@ pub struct DispatcherLinks {
     pub done: std::sync::mpsc::Sender<Done>,
     /// Asks it to sort out the jobs of assignments that are being given up.
     pub sorting: Sorting,
-    /// How long a drain may take.
-    pub drain: Duration,
     /// Dead letters a minute; 0 is no limit.
     pub dead_letters_per_minute: u32,
     /// Whether the server answers.
@@ -83,8 +81,6 @@ pub struct Dispatcher {
     untried: usize,
     /// The last trial had to be a job that had been tried before: records are let in to find another.
     starved: bool,
-    /// What is parked for longer is not waited for in a drain.
-    latest: Instant,
     serial: u64,
 }
 
@@ -117,7 +113,6 @@ impl Dispatcher {
             breaker: Breaker::default(),
             untried: 0,
             starved: false,
-            latest: Instant::now(),
             serial: 0,
         }
     }
@@ -172,17 +167,15 @@ impl Dispatcher {
     /// Of assignments that are being given up, keeps the jobs that the drain needs and that can run within it; they
     /// count as under way from now on.
     fn sort_out(&mut self) {
-        let latest = Instant::now() + self.links.drain;
         let is_open = self.breaker.is_open();
         let mut untried = 0;
         self.jobs.retain(|job, parked_until| {
-            let in_time = !is_open && parked_until.is_none_or(|due| due <= latest);
-            let kept = !job.ownership.is_draining() || (in_time && job.enter());
+            let too_late = parked_until.is_some_and(|due| job.ownership.is_too_late(due));
+            let kept = !job.ownership.is_draining() || (!is_open && !too_late && job.enter());
             untried += usize::from(kept && job.is_untried());
             kept
         });
         self.untried = untried;
-        self.latest = latest;
     }
 
     fn accept(&mut self, received: Received) {

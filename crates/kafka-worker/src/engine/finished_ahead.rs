@@ -5,17 +5,18 @@
 //! `committed_metadata`, by default 4096 bytes at the broker), so it names the finished offsets:
 //!
 //! ```text
-//! mcp-hybrid/1 1763712000123 1+3 2+40
+//! mcp-hybrid/2 4711 1763712000123 1+3 2+40
 //! ```
 //!
-//! The number is the timestamp of the record at the committed offset, in milliseconds: where it is another one, the log is not the
-//! one that this was written for. Then follow runs: from the committed offset on, so many that are not finished, plus
+//! First the committed offset itself: a text that somebody carried to another offset (tools that copy a group's commits
+//! do) means nothing there. Then the timestamp of the record at it, in milliseconds: where it is another one, the log is
+//! not the one that this was written for. Then follow runs: from the committed offset on, so many that are not finished, plus
 //! so many that are. What has no room is left out, and comes again.
 
 use std::fmt::Write as _;
 
 /// The format and its version.
-const FORMAT: &str = "mcp-hybrid/1";
+const FORMAT: &str = "mcp-hybrid/2";
 /// Longest text, in bytes. Below the broker's default limit (`offset.metadata.max.bytes`), with room for other defaults.
 const LENGTH_MAX: usize = 3_000;
 
@@ -54,7 +55,7 @@ impl FinishedAhead {
 
     /// What the commit of `committed` carries.
     pub fn encode(&self) -> String {
-        let mut text = format!("{FORMAT} {}", self.timestamp);
+        let mut text = format!("{FORMAT} {} {}", self.committed, self.timestamp);
         let mut from = self.committed;
         let mut run = String::new();
         for (first, end) in &self.runs {
@@ -75,10 +76,14 @@ impl FinishedAhead {
         format!("{:LENGTH_MAX$}", self.encode())
     }
 
-    /// What the commit of `committed` carried. None, if it is not in this format: another program's, or a later one.
+    /// What the commit of `committed` carried. None, if it is not in this format (another program's, or another version's), or
+    /// was written for another offset.
     pub fn decode(committed: i64, text: &str) -> Option<Self> {
         let mut words = text.trim_end().split(' ');
         if text.len() > LENGTH_MAX || words.next() != Some(FORMAT) {
+            return None;
+        }
+        if words.next()?.parse() != Ok(committed) {
             return None;
         }
         let timestamp = words.next()?.parse().ok()?;
@@ -128,7 +133,7 @@ mod tests {
             (107, true),
         ];
         let ahead = FinishedAhead::collect(1_763_712_000_123, records.into_iter()).unwrap();
-        assert_eq!(ahead.encode(), "mcp-hybrid/1 1763712000123 1+3 3+1");
+        assert_eq!(ahead.encode(), "mcp-hybrid/2 100 1763712000123 1+3 3+1");
         assert_eq!(
             FinishedAhead::decode(100, &ahead.encode()),
             Some(ahead.clone())
@@ -138,6 +143,17 @@ mod tests {
         assert_eq!(FinishedAhead::decode(100, &longest), Some(ahead.clone()));
         assert!(ahead.is_about(100, 1_763_712_000_123));
         assert!(!ahead.is_about(100, 1_763_712_000_124) && !ahead.is_about(99, 1_763_712_000_123));
+    }
+
+    #[test]
+    fn a_text_that_was_carried_to_another_offset_means_nothing() {
+        let records = [(100, false), (101, true)];
+        let ahead = FinishedAhead::collect(5, records.into_iter()).unwrap();
+        let text = ahead.encode();
+        assert_eq!(FinishedAhead::decode(100, &text), Some(ahead));
+        for elsewhere in [0, 99, 101] {
+            assert_eq!(FinishedAhead::decode(elsewhere, &text), None);
+        }
     }
 
     #[test]
@@ -151,12 +167,16 @@ mod tests {
         for text in [
             "",
             "hello",
-            "mcp-hybrid/2 5 1+1",
-            "mcp-hybrid/1",
-            "mcp-hybrid/1 x",
-            "mcp-hybrid/1 5 1",
-            "mcp-hybrid/1 5 1+-1",
-            "mcp-hybrid/1 5 9223372036854775807+1",
+            // Of earlier versions, which did not say the offset.
+            "mcp-hybrid/1 5 1+1",
+            "mcp-hybrid/3 1 5 1+1",
+            "mcp-hybrid/2",
+            "mcp-hybrid/2 1",
+            "mcp-hybrid/2 x 5 1+1",
+            "mcp-hybrid/2 1 x",
+            "mcp-hybrid/2 1 5 1",
+            "mcp-hybrid/2 1 5 1+-1",
+            "mcp-hybrid/2 1 5 9223372036854775807+1",
         ] {
             assert_eq!(FinishedAhead::decode(1, text), None, "{text}");
         }

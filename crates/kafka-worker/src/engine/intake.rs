@@ -55,8 +55,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const BREATH: Duration = Duration::from_millis(2);
 /// Bytes of records that could run, and of those that wait: at either intake pauses.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Records that are handed over at once.
+/// Records that are handed over at once, and their bytes: by so much the bounds can be passed between two looks at them.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 1024 * 1024;
 /// Between two looks at the bounds, unless records come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -68,6 +69,7 @@ pub struct Intake {
     committing: JoinHandle<()>,
     received: mpsc::Sender<Vec<Received>>,
     batch: Vec<Received>,
+    batch_bytes: usize,
     consumed: Vec<(String, Counter)>,
     holds: Holds,
     fatal: Fatal,
@@ -208,6 +210,7 @@ impl Intake {
             committing,
             received: links.received,
             batch: Vec::new(),
+            batch_bytes: 0,
             consumed: config
                 .topics
                 .iter()
@@ -238,7 +241,7 @@ impl Intake {
             self.post_if_due();
             // What there is already comes along: one wake-up of the dispatcher serves all of it.
             let mut wait = self.poll_time();
-            while self.poll(wait) && self.batch.len() < BATCH {
+            while self.poll(wait) && self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES {
                 wait = Duration::ZERO;
             }
             self.hand_over();
@@ -263,7 +266,11 @@ impl Intake {
     /// Polls once; whether a record came.
     fn poll(&mut self, wait: Duration) -> bool {
         let received = match self.consumer.poll(wait) {
-            Some(Ok(record)) => self.receive(&record),
+            Some(Ok(record)) => {
+                let bytes = job::size(&record);
+                self.batch_bytes += bytes;
+                self.receive(&record, bytes)
+            }
             Some(Err(error)) => {
                 self.poll_failed(&error);
                 return false;
@@ -275,7 +282,7 @@ impl Intake {
     }
 
     /// Takes the record out of librdkafka, if it is one of ours.
-    fn receive(&self, record: &BorrowedMessage<'_>) -> Option<Received> {
+    fn receive(&self, record: &BorrowedMessage<'_>, bytes: usize) -> Option<Received> {
         let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
         if let Some((_, consumed)) = self.consumed.iter().find(|(name, _)| name == topic) {
             consumed.increment(1);
@@ -284,7 +291,7 @@ impl Intake {
         let arrival = Arrival {
             offset,
             timestamp: record.timestamp().to_millis().unwrap_or(-1),
-            bytes: u32::try_from(job::size(record)).unwrap_or(u32::MAX),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
         let assignment = &self.context().assignment;
         let ownership = match assignment.receive(topic, partition, arrival) {
@@ -320,6 +327,7 @@ impl Intake {
     }
 
     fn hand_over(&mut self) {
+        self.batch_bytes = 0;
         if self.batch.is_empty() {
             return;
         }
@@ -439,7 +447,7 @@ impl Intake {
         let deadline = Instant::now() + self.drain;
         context.pause_all.store(true, Ordering::Relaxed);
         context.control(&self.consumer);
-        context.assignment.stop_dispatch();
+        context.assignment.stop_dispatch(deadline);
         let request = context.sorting.ask();
         let in_flight = context.assignment.in_flight();
         tracing::info!(

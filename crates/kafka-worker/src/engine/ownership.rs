@@ -1,8 +1,9 @@
 //! The right to work on a partition, shared between the poll thread and the jobs of one assignment.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Load;
@@ -18,6 +19,8 @@ pub struct Ownership {
     /// Unique in the process.
     pub epoch: u64,
     draining: AtomicBool,
+    /// When its drain ends.
+    deadline: OnceLock<Instant>,
     in_flight: AtomicUsize,
     /// The highest offset that was ever started.
     started: AtomicI64,
@@ -35,6 +38,7 @@ impl Ownership {
             partition,
             epoch,
             draining: AtomicBool::new(false),
+            deadline: OnceLock::new(),
             in_flight: AtomicUsize::new(0),
             started: AtomicI64::new(i64::MIN),
             waiting: AtomicUsize::new(0),
@@ -57,9 +61,16 @@ impl Ownership {
         Some(entered)
     }
 
-    /// From now on no job is started, other than those below one that was started already.
-    pub fn stop_dispatch(&self) {
+    /// From now on no job is started, other than those below one that was started already. At `deadline` the partition is
+    /// given up; if that was said before, the first deadline stays.
+    pub fn stop_dispatch(&self, deadline: Instant) {
+        self.deadline.get_or_init(|| deadline);
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a job that is to run at `due` comes too late for the drain.
+    pub fn is_too_late(&self, due: Instant) -> bool {
+        self.is_draining() && self.deadline.get().is_none_or(|deadline| due > *deadline)
     }
 
     /// Whether the job at `offset` is left to the next owner. A drain closes the gaps: what waits below an offset that
@@ -100,7 +111,7 @@ impl Ownership {
 
     /// The partition is gone: what still runs for it is cut off.
     pub fn lose(&self) {
-        self.stop_dispatch();
+        self.draining.store(true, Ordering::SeqCst);
         if !mutation::is(Mutation::EpochIgnored) {
             self.lost.cancel();
         }
@@ -157,13 +168,15 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_drain_lets_in_only_what_is_below_something_started() {
         let ownership = Arc::new(Ownership::new("t".into(), 0, 1));
         let started = ownership.enter(7).unwrap();
-        ownership.stop_dispatch();
+        ownership.stop_dispatch(Instant::now());
         assert!(ownership.enter(8).is_none());
         let gap = ownership.enter(5).unwrap();
         assert_eq!(ownership.in_flight(), 2);
@@ -171,5 +184,23 @@ mod tests {
         assert_eq!(ownership.in_flight(), 0);
         ownership.lose();
         assert!(ownership.enter(5).is_none());
+    }
+
+    #[test]
+    fn what_a_drain_waits_for_is_known_from_its_first_moment_on() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let ownership = Ownership::new("t".into(), 0, 1);
+        assert!(!ownership.is_too_late(now + 99 * second));
+        ownership.stop_dispatch(now + 9 * second);
+        assert!(!ownership.is_too_late(now + 9 * second));
+        assert!(ownership.is_too_late(now + 10 * second));
+        // A revocation under way keeps its time when SIGTERM comes.
+        ownership.stop_dispatch(now + 25 * second);
+        assert!(ownership.is_too_late(now + 10 * second));
+
+        let lost = Ownership::new("t".into(), 0, 2);
+        lost.lose();
+        assert!(lost.is_too_late(now));
     }
 }

@@ -9,8 +9,11 @@ use crate::setting::{Setting, answered, gated_server, ids, tool_job, wait_answer
 use crate::worker::SOON;
 
 const RECORDS: usize = 2_000;
-/// What a worker with one job at a time may have in hand.
-const IN_HAND: f64 = 520.0;
+/// Of each.
+const RECORD: usize = 200_000;
+/// What may be here of records that could run. Twice that while one partition has it all and the other comes to its
+/// share; a worker with one job at a time would take 512 records, 100 MB, for the bound on their number alone.
+const BYTES: f64 = (32 << 20) as f64;
 /// Far above what it needs, far below what it would need for all records.
 const MEMORY_KB: u64 = 300_000;
 
@@ -30,8 +33,8 @@ fn resident_kb(pid: u32) -> u64 {
 async fn intake_pauses_while_the_server_is_busy_and_everything_is_done_in_the_end() {
     let setting = Setting::new(Kafka::shared().await, "pause", 2).await;
     let (gate, server) = gated_server().await;
-    // 2,000 records of 200 kB are 400 MB.
-    let filler = "x".repeat(200_000);
+    // 400 MB.
+    let filler = "x".repeat(RECORD);
     let job = |number: usize| {
         let payload = json!({"tool": "t", "arguments": {}});
         let job = json!({"jobID": format!("job-{number}"), "jobType": "tool-call", "payload": payload, "filler": filler});
@@ -50,11 +53,11 @@ async fn intake_pauses_while_the_server_is_busy_and_everything_is_done_in_the_en
     worker
         .wait_metric("worker_partitions_paused", "", |paused| paused == 2.0)
         .await;
-    let unfinished = worker
-        .metric("worker_records_unfinished", "")
+    let here = worker
+        .metric("worker_records_unfinished_bytes", "")
         .await
         .expect("a number");
-    assert!(unfinished > 1.0 && unfinished <= IN_HAND, "{unfinished}");
+    assert!((BYTES..2.0 * BYTES).contains(&here), "{here}");
     gate.add_permits(RECORDS);
 
     setting.wait_all_committed().await;

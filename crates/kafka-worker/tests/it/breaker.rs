@@ -8,6 +8,16 @@ use crate::worker::SOON;
 
 #[tokio::test]
 async fn a_server_that_refuses_every_job_does_not_empty_the_topic_into_the_dead_letters() {
+    every_job_is_refused(401, "unauthorized").await;
+}
+
+#[tokio::test]
+async fn a_path_that_the_server_does_not_have_is_an_outage_too() {
+    every_job_is_refused(404, "endpoint-not-found").await;
+}
+
+/// All calls are answered with `status`; then the server is repaired.
+async fn every_job_is_refused(status: u16, code: &str) {
     let setting = Setting::new(Kafka::shared().await, "refused", 2).await;
     let repaired = Arc::new(AtomicBool::new(false));
     let state = repaired.clone();
@@ -16,7 +26,7 @@ async fn a_server_that_refuses_every_job_does_not_empty_the_topic_into_the_dead_
         async move {
             match repaired {
                 true => Reply::text("done"),
-                false => Reply::status(401),
+                false => Reply::status(status),
             }
         }
     })
@@ -31,8 +41,8 @@ async fn a_server_that_refuses_every_job_does_not_empty_the_topic_into_the_dead_
         .var("WORKER_CONCURRENCY", 8)
         .start()
         .await;
-    let reason = worker.wait_not_ready("server", "unauthorized").await;
-    assert!(reason.contains("401"), "{reason}");
+    let reason = worker.wait_not_ready("server", code).await;
+    assert!(reason.contains(&status.to_string()), "{reason}");
     worker
         .wait_metric("worker_breaker_open", "", |open| open == 1.0)
         .await;

@@ -146,7 +146,7 @@ impl Dispatcher {
     pub(super) fn park(&mut self, lane: Lane, mut job: Box<Job>, due: Instant, place: Place) {
         if !job.ownership.is_draining() {
             job.leave();
-        } else if due > self.latest
+        } else if job.ownership.is_too_late(due)
             || self.breaker.is_open()
             || job.ownership.is_given_up(job.offset())
         {

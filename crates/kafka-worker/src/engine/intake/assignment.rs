@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::committing::{Commits, Text};
 use crate::engine::dispatcher::Done;
@@ -337,14 +338,14 @@ impl Assignment {
         }
     }
 
-    pub(super) fn stop_dispatch(&self) {
+    pub(super) fn stop_dispatch(&self, deadline: Instant) {
         lock(&self.partitions)
             .all()
-            .for_each(|entry| entry.ownership.stop_dispatch());
+            .for_each(|entry| entry.ownership.stop_dispatch(deadline));
     }
 
-    pub(super) fn stop_dispatch_of(&self, partitions: &TopicPartitionList) {
-        self.of(partitions, |ownership| ownership.stop_dispatch());
+    pub(super) fn stop_dispatch_of(&self, partitions: &TopicPartitionList, deadline: Instant) {
+        self.of(partitions, |ownership| ownership.stop_dispatch(deadline));
     }
 
     pub(super) fn in_flight(&self) -> usize {

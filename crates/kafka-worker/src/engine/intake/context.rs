@@ -197,11 +197,12 @@ impl Context {
             return self.lost(consumer, partitions);
         }
         counter!(metric::REBALANCES, "kind" => "revoked").increment(1);
-        self.assignment.stop_dispatch_of(partitions);
+        let deadline = Instant::now() + self.drain;
+        self.assignment.stop_dispatch_of(partitions, deadline);
         let leaving = Leaving {
             partitions: partitions.clone(),
             request: self.sorting.ask(),
-            deadline: Instant::now() + self.drain,
+            deadline,
         };
         let is_cooperative = matches!(
             consumer.rebalance_protocol(),

@@ -332,10 +332,10 @@ fn no_more_come_again_than_a_commits_interval_before_a_kill_has_finished() {
 fn a_text_may_call_finished_only_what_is_done() {
     let (mut story, ..) = Story::two_done();
     story.commit(0, 3 * SECOND / 2);
-    story.history.commits[0].text = "mcp-hybrid/1 5 0+1".into();
+    story.history.commits[0].text = "mcp-hybrid/2 7 5 0+1".into();
     story.commit(2, 3 * SECOND);
     assert_eq!(story.broken(), []);
-    story.history.commits[0].text = "mcp-hybrid/1 5 1+1".into();
+    story.history.commits[0].text = "mcp-hybrid/2 7 5 1+1".into();
     assert_eq!(story.broken(), [Rule::B]);
     story.history.commits[0].text = "what is this".into();
     assert_eq!(story.broken(), [Rule::B]);

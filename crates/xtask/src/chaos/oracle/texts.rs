@@ -69,10 +69,10 @@ mod tests {
 
     #[test]
     fn runs_follow_each_other_from_the_committed_offset_on() {
-        let read = runs(100, "mcp-hybrid/1 1763712000123 1+3 3+1");
+        let read = runs(100, "mcp-hybrid/2 7 1763712000123 1+3 3+1");
         assert_eq!(read, Some(vec![101..104, 107..108]));
-        assert_eq!(runs(100, "mcp-hybrid/1 5  "), Some(vec![]));
-        for text in ["hello", "mcp-hybrid/1 5 1+x", "mcp-hybrid/1 5 -1+1"] {
+        assert_eq!(runs(100, "mcp-hybrid/2 7 5  "), Some(vec![]));
+        for text in ["hello", "mcp-hybrid/2 7 5 1+x", "mcp-hybrid/1 5 -1+1"] {
             assert_eq!(runs(100, text), None, "{text}");
         }
     }
