@@ -138,8 +138,6 @@ pub(crate) struct History {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     began: Instant,
-    /// Microseconds since 1970 at the beginning.
-    began_wall: i64,
     history: Arc<Mutex<History>>,
 }
 
@@ -147,7 +145,6 @@ impl Recorder {
     pub(crate) fn new(topic: &str) -> Self {
         Self {
             began: Instant::now(),
-            began_wall: Clock::System.now().timestamp_micros(),
             history: Arc::new(Mutex::new(History {
                 topic: topic.to_owned(),
                 ..History::default()
@@ -160,9 +157,11 @@ impl Recorder {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(NEVER)
     }
 
-    /// The run's time at the beginning of that millisecond since 1970.
+    /// The run's time at the beginning of that millisecond since 1970, which has just been. By how long ago it was, and not
+    /// by how long after the run's beginning: the machine's wall clock may have been set since.
     pub(crate) fn at_wall(&self, millis: i64) -> Micros {
-        u64::try_from(millis * 1_000 - self.began_wall).unwrap_or(0)
+        let age = Clock::System.now().timestamp_micros() - millis * 1_000;
+        self.now().saturating_sub(u64::try_from(age).unwrap_or(0))
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
