@@ -42,7 +42,6 @@ const REMOVED: [&str; 5] = [
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The MCP methods, and what they share.
-#[derive(Clone)]
 pub(crate) struct Service {
     methods: Arc<dyn Methods>,
     nobody: Peer<RoleServer>,
@@ -100,13 +99,13 @@ impl Service {
     }
 
     /// Begins a request, or answers it at once when it is refused.
-    pub(crate) fn begin(&self, incoming: Incoming<'_>) -> Result<Call, Reply> {
+    pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Reply> {
         let id = incoming.id.clone();
         self.prepare(incoming)
             .map_err(|Refused(status, error)| Reply::error(status, Some(id), error))
     }
 
-    fn prepare(&self, incoming: Incoming<'_>) -> Result<Call, Refused> {
+    fn prepare(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
         let Incoming {
             id,
             method,
@@ -117,14 +116,15 @@ impl Service {
             room,
         } = incoming;
         let refuse = |error| Refused(StatusCode::OK, error);
-        let mut meta =
-            request::meta(params).map_err(|error| Refused(StatusCode::BAD_REQUEST, error))?;
+        let (mut meta, built) = request::read(method, params)
+            .map_err(|error| Refused(StatusCode::BAD_REQUEST, error))?;
         let is_modern = |version: &ProtocolVersion| *version >= ProtocolVersion::V_2026_07_28;
-        let built = match meta.protocol_version() {
-            Some(version) if is_modern(&version) && REMOVED.contains(&method) => Ok(
+        let own = meta.protocol_version();
+        let built = match &own {
+            Some(version) if is_modern(version) && REMOVED.contains(&method) => Ok(
                 ClientRequest::CustomRequest(CustomRequest::new(method, None)),
             ),
-            _ => request::build(method, params).or_else(|misfit| {
+            _ => built.or_else(|misfit| {
                 // What is not offered does not exist, whatever its parameters.
                 let custom = || ClientRequest::CustomRequest(CustomRequest::new(method, None));
                 (!self.methods.offers(method)).then(custom).ok_or(misfit)
@@ -133,8 +133,8 @@ impl Service {
         let (version, is_own) = match known {
             Some(known) => (known.version.clone(), false),
             None => {
-                let claims = self.claims(method, built.as_ref().ok(), &meta);
-                let version = headers::check(&parts.headers, &claims)?;
+                let claims = self.claims(method, built.as_ref().ok(), &meta, own);
+                let version = headers::check(&parts.headers, claims)?;
                 (version.version, version.is_own)
             }
         };
@@ -175,7 +175,7 @@ impl Service {
             returned: returned.unwrap_or_default(),
             identity,
         };
-        let service = self.clone();
+        let service = Arc::clone(self);
         let call = async move {
             let _room = room;
             let id = prepared.id.clone();
@@ -190,7 +190,7 @@ impl Service {
         Ok(call.boxed())
     }
 
-    async fn handle(self, prepared: Prepared) -> Result<ServerResult, ErrorData> {
+    async fn handle(&self, prepared: Prepared) -> Result<ServerResult, ErrorData> {
         let Prepared {
             id,
             request,
@@ -265,20 +265,21 @@ impl Service {
         method: &'a str,
         request: Option<&'a ClientRequest>,
         meta: &'a RequestMetaObject,
+        own: Option<ProtocolVersion>,
     ) -> Claims<'a> {
         let call = match request {
             Some(ClientRequest::CallToolRequest(call)) => Some(&call.params),
             _ => None,
         };
-        let is_own = meta.protocol_version().is_some();
         Claims {
             method,
             subject: request.and_then(request::subject),
             arguments: call.and_then(|call| call.arguments.as_ref()),
             schema: call
-                .filter(|_| is_own)
+                .filter(|_| own.is_some())
                 .and_then(|call| self.methods.schema(&call.name)),
             meta,
+            own,
         }
     }
 }

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use rmcp::ErrorData;
 
@@ -108,45 +107,56 @@ impl Origin {
     }
 }
 
-/// Refuses foreign callers, answers preflight requests, and tells a listed page that it may read the answer.
-pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if !guard.host_is_allowed(request.uri(), request.headers()) {
-        return forbidden("the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)");
-    }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
-    };
-    if !guard.origin_is_allowed(&origin) {
-        return forbidden("the page's origin may not call this server (MCP_ALLOWED_ORIGINS)");
-    }
-    let asked = request
-        .headers()
-        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
-        .cloned();
-    let is_preflight = request.method() == Method::OPTIONS
-        && request
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if is_preflight {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.append(header::VARY, HeaderValue::from_static("origin"));
-    let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
-    if is_preflight {
-        say(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-        if let Some(asked) = asked {
-            // Tools give names to headers of their own, so no list of them would be complete.
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+impl Guard {
+    /// Refuses foreign callers, answers preflight requests, and tells a listed page that it may read the answer, which is
+    /// `next`'s.
+    pub(super) async fn around<F>(
+        &self,
+        request: Request,
+        next: impl FnOnce(Request) -> F,
+    ) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        if !self.host_is_allowed(request.uri(), request.headers()) {
+            return forbidden("the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)");
         }
-    } else {
-        say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+            return next(request).await;
+        };
+        if !self.origin_is_allowed(&origin) {
+            return forbidden("the page's origin may not call this server (MCP_ALLOWED_ORIGINS)");
+        }
+        let asked = request
+            .headers()
+            .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+            .cloned();
+        let is_preflight = request.method() == Method::OPTIONS
+            && request
+                .headers()
+                .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let mut response = if is_preflight {
+            StatusCode::NO_CONTENT.into_response()
+        } else {
+            // Boxed: few requests have an origin, and all would carry its size.
+            Box::pin(next(request)).await
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        if is_preflight {
+            say(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+            if let Some(asked) = asked {
+                // Tools give names to headers of their own, so no list of them would be complete.
+                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+            }
+        } else {
+            say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+        response
     }
-    response
 }
 
 fn forbidden(what: &'static str) -> Response {
