@@ -187,47 +187,17 @@ impl Calls {
                 idempotency_key: key.clone(),
                 caller: caller.clone(),
             };
-            let Some(key) = key else {
-                let run = guarded(offered, arguments, context, limit);
-                return run.await.map_err(CallError::Tool);
-            };
-            let id = CallId::new(api_key.name(), &key, name, &arguments);
-            let mut call = Some((arguments, context));
-            loop {
-                let run = async {
-                    let (arguments, context) = call.take().unwrap_or_default();
-                    let result = guarded(offered, arguments, context, limit).await;
-                    if let Some(task) = caller.task() {
-                        return Ok(Kept::Task(task));
-                    }
-                    let result = result.map_err(Unkept::Failed)?;
-                    if result.is_error == Some(true) || caller.suspended_as().is_some() {
-                        return Err(Unkept::Result(result));
-                    }
-                    Ok(Kept::Result(result))
-                };
-                match self.idempotency.once(&id, limit + AFTER, run).await? {
-                    Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
-                        return Ok(result);
-                    }
-                    Once::Ran(Err(Unkept::Failed(failure))) => {
-                        return Err(CallError::Tool(failure));
-                    }
-                    Once::Ran(Ok(Kept::Task(task))) => {
-                        return Err(CallError::Tool(caller.go_on_as(task)));
-                    }
-                    Once::Replayed(Kept::Result(result), _) => {
-                        written.replayed = true;
-                        return Ok(result);
-                    }
-                    Once::Replayed(Kept::Task(task), stored) => {
-                        if has_failed(&caller, &task).await {
-                            self.idempotency.forget(&id, &stored).await?;
-                            continue;
-                        }
-                        written.replayed = true;
-                        return Err(CallError::Tool(caller.go_on_as(task)));
-                    }
+            match key {
+                None => {
+                    let run = guarded(offered, arguments, context, limit);
+                    run.await.map_err(CallError::Tool)
+                }
+                // Boxed, or calls without a key would be moved with all of its size.
+                Some(key) => {
+                    let id = CallId::new(api_key.name(), &key, name, &arguments);
+                    let call = (arguments, context);
+                    let run = self.run_once(offered, id, call, limit, &mut written.replayed);
+                    Box::pin(run).await
                 }
             }
         }
@@ -239,6 +209,56 @@ impl Calls {
             (Err(error), None) => error.name(),
         };
         outcome
+    }
+
+    /// The call if it is the first of its key, or what that ended with.
+    async fn run_once(
+        &self,
+        offered: &Offered,
+        id: CallId,
+        (arguments, context): (Map<String, Value>, ToolContext),
+        limit: Duration,
+        replayed: &mut bool,
+    ) -> Result<CallToolResult, CallError> {
+        let caller = context.caller.clone();
+        let mut call = Some((arguments, context));
+        loop {
+            let run = async {
+                let (arguments, context) = call.take().unwrap_or_default();
+                let result = guarded(offered, arguments, context, limit).await;
+                if let Some(task) = caller.task() {
+                    return Ok(Kept::Task(task));
+                }
+                let result = result.map_err(Unkept::Failed)?;
+                if result.is_error == Some(true) || caller.suspended_as().is_some() {
+                    return Err(Unkept::Result(result));
+                }
+                Ok(Kept::Result(result))
+            };
+            match self.idempotency.once(&id, limit + AFTER, run).await? {
+                Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
+                    return Ok(result);
+                }
+                Once::Ran(Err(Unkept::Failed(failure))) => {
+                    return Err(CallError::Tool(failure));
+                }
+                Once::Ran(Ok(Kept::Task(task))) => {
+                    return Err(CallError::Tool(caller.go_on_as(task)));
+                }
+                Once::Replayed(Kept::Result(result), _) => {
+                    *replayed = true;
+                    return Ok(result);
+                }
+                Once::Replayed(Kept::Task(task), stored) => {
+                    if has_failed(&caller, &task).await {
+                        self.idempotency.forget(&id, &stored).await?;
+                        continue;
+                    }
+                    *replayed = true;
+                    return Err(CallError::Tool(caller.go_on_as(task)));
+                }
+            }
+        }
     }
 
     /// Writes down a call that is none.

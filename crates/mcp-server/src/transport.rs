@@ -104,8 +104,15 @@ impl Routes {
     pub(crate) async fn answer(&self, route: Option<Route>, request: Request) -> Response {
         // The guard is before the gate: it answers preflight requests, which carry no key, and lets pages read refusals.
         // An OPTIONS that is no preflight request is not allowed.
-        let guarded = |request| self.behind_the_guard(route, request);
-        self.guard.around(request, guarded).await
+        let origin = match self.guard.check(&request) {
+            Ok(origin) => origin,
+            Err(response) => return *response,
+        };
+        let response = self.behind_the_guard(route, request).await;
+        match origin {
+            Some(origin) => origin.may_read(response),
+            None => response,
+        }
     }
 
     async fn behind_the_guard(&self, route: Option<Route>, mut request: Request) -> Response {
@@ -120,18 +127,27 @@ impl Routes {
                 (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()
             }
             Some(Route::Sse) => sse::open(service, request),
-            Some(Route::Mcp) => match read(service, request).await {
-                Ok((parts, body, room)) => answer(service, parts, &body, room).await,
-                Err(refused) => refused,
-            },
-            Some(Route::Message) => match read(service, request).await {
-                Ok((parts, body, room)) => match parts.uri.query().and_then(sse::session_of) {
-                    Some(session) => sse::post(service, &session, parts, &body, room).await,
-                    None => answer(service, parts, &body, room).await,
-                },
-                Err(refused) => refused,
-            },
+            // Boxed, or each future around it would be moved with all of its size.
+            Some(route @ (Route::Mcp | Route::Message)) => {
+                Box::pin(posted(service, route, request)).await
+            }
         }
+    }
+}
+
+/// A message that was posted.
+async fn posted(service: &Arc<Service>, route: Route, request: Request) -> Response {
+    let (parts, body, room) = match read(service, request).await {
+        Ok(read) => read,
+        Err(refused) => return refused,
+    };
+    let session = match route {
+        Route::Message => parts.uri.query().and_then(sse::session_of),
+        Route::Mcp | Route::Sse => None,
+    };
+    match session {
+        Some(session) => Box::pin(sse::post(service, &session, parts, &body, room)).await,
+        None => answer(service, parts, &body, room).await,
     }
 }
 
@@ -183,7 +199,7 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
         }
         // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
         Ok(Message::Notification { .. }) => StatusCode::ACCEPTED.into_response(),
-        Ok(Message::Answer { id, outcome }) => pass_on(service, id, outcome).await,
+        Ok(Message::Answer { id, outcome }) => Box::pin(pass_on(service, id, outcome)).await,
         Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
     }
 }
