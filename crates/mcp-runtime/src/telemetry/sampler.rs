@@ -84,11 +84,14 @@ mod tests {
     #[test]
     fn a_parent_decides_and_a_root_goes_by_the_ratio() {
         let sampler = sampler(&[(SAMPLER, "parentbased_traceidratio"), (RATIO, "0.25")]).unwrap();
-        let chosen = |parent, id: u128| is_chosen(&sampler, parent, TraceId::from(id));
-        assert!(chosen(Some(&parent(TraceFlags::SAMPLED)), u128::MAX));
-        assert!(!chosen(Some(&parent(TraceFlags::NOT_SAMPLED)), 0));
+        fn chosen(sampler: &Sampler, parent: Option<&Context>, id: u128) -> bool {
+            is_chosen(sampler, parent, TraceId::from(id))
+        }
+        let (yes, no) = (parent(TraceFlags::SAMPLED), parent(TraceFlags::NOT_SAMPLED));
+        assert!(chosen(&sampler, Some(&yes), u128::MAX));
+        assert!(!chosen(&sampler, Some(&no), 0));
         let ids = (0..1_000_u128).map(|n| n * (u64::MAX as u128 / 1_000));
-        let roots = ids.filter(|id| chosen(None, *id)).count();
+        let roots = ids.filter(|id| chosen(&sampler, None, *id)).count();
         assert!((245..=255).contains(&roots), "{roots}");
     }
 
