@@ -8,14 +8,23 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::conditions::Conditions;
 
+const HEALTH: &str = "/health";
+const READY: &str = "/ready";
+const METRICS: &str = "/metrics";
+
+/// Whether the path is one of the routes.
+pub fn serves(path: &str) -> bool {
+    matches!(path, HEALTH | READY | METRICS)
+}
+
 /// The routes. `live` and `ready` answer 200 `{"status":"ok"}` while all their conditions hold, else 503
 /// `{"status":"failing","conditions":{name: reason}}`.
 pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) -> Router {
     Router::new()
-        .route("/health", get(move || async move { status(&live) }))
-        .route("/ready", get(move || async move { status(&ready) }))
+        .route(HEALTH, get(move || async move { status(&live) }))
+        .route(READY, get(move || async move { status(&ready) }))
         .route(
-            "/metrics",
+            METRICS,
             get(move || async move {
                 (
                     [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],

@@ -1,6 +1,10 @@
 //! Logs, traces and the metrics recorder: the only process-wide state there is.
 
-use anyhow::Context as _;
+mod exporter;
+pub(crate) mod sampler;
+
+use anyhow::{Context as _, ensure};
+use axum::http::Uri;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
@@ -12,6 +16,8 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::trace_context;
 use crate::vars::{Vars, invalid};
+use exporter::LazyExporter;
+use sampler::Chosen;
 
 /// Buckets of every duration histogram, in seconds: from half a millisecond to a minute.
 const SECONDS: &[f64] = &[
@@ -122,22 +128,28 @@ fn tracer_provider(
     service: &'static str,
     vars: &Vars,
 ) -> anyhow::Result<Option<SdkTracerProvider>> {
+    let sampler = sampler::from_vars(vars)?;
     let name = vars.get("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
     let endpoint = [
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     ]
     .into_iter()
-    .find_map(|name| vars.get(name));
+    .find_map(|name| Some((name, vars.get(name)?)));
     let disabled = vars.parse("OTEL_SDK_DISABLED", false, "true or false")?;
-    if endpoint.is_none() || disabled {
+    let Some((variable, endpoint)) = endpoint.filter(|_| !disabled) else {
         return Ok(None);
-    }
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .build()
-        .context("OTEL_EXPORTER_OTLP_ENDPOINT: the exporter can't be built")?;
-    let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(name).build());
-    Ok(Some(builder.with_batch_exporter(exporter).build()))
+    };
+    let scheme = endpoint.parse::<Uri>().ok();
+    let scheme = scheme.as_ref().and_then(Uri::scheme_str);
+    ensure!(
+        matches!(scheme, Some("http" | "https")),
+        invalid(variable, endpoint, "an http:// or https:// URL")
+    );
+    trace_context::sample_by(sampler.clone());
+    let provider = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(name).build())
+        .with_sampler(Chosen(sampler))
+        .with_batch_exporter(LazyExporter::default());
+    Ok(Some(provider.build()))
 }

@@ -4,19 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use mcp_runtime::{Conditions, admin, trace_context};
+use mcp_runtime::{Conditions, admin};
 use mcp_sandbox::Sandbox;
-use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::access::settings::AccessConfig;
@@ -28,17 +21,18 @@ use crate::idempotency::Idempotency;
 use crate::metric_definitions as metric;
 use crate::redis_link::RedisLink;
 use crate::replica::Replica;
+use crate::site::Site;
 use crate::tls::Tls;
 use crate::tools::Tools;
 use crate::tools::server_initialize::ServerInitialize;
-use crate::transport;
+use crate::transport::Routes;
 
 /// What closing may take on top of the drain.
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// A server that is ready to be run.
 pub struct App {
-    routes: Router,
+    site: Site,
     tools: Tools,
     ready: Conditions,
     replica: Arc<Replica>,
@@ -85,11 +79,10 @@ impl App {
             timeouts: config.timeouts.clone(),
         });
         let handler = wrap(Handler::new(tools.clone(), calls.clone()));
-        let routes = transport::router(handler, config, access, Arc::clone(&replica))
-            .layer(middleware::from_fn(observe))
-            .merge(admin::router(live, ready.clone(), metrics));
+        let routes = Routes::new(handler, config, access, Arc::clone(&replica));
+        let admin = admin::router(live, ready.clone(), metrics);
         Self {
-            routes,
+            site: Site::new(routes, admin),
             tools,
             ready,
             replica,
@@ -129,8 +122,14 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     }
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
-    let connections =
-        connections::accept(listener, app.routes, app.tls, app.connections_max, stop).await?;
+    let connections = connections::accept(
+        listener,
+        Arc::new(app.site),
+        app.tls,
+        app.connections_max,
+        stop,
+    )
+    .await?;
     stopping.fails("the server is stopping");
     app.replica.drain();
     let mut finished = std::pin::pin!(connections.shutdown());
@@ -156,51 +155,4 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
         tracing::warn!("the last audit lines are not written");
     }
     Ok(())
-}
-
-/// A span, the duration and the number under way of each request.
-async fn observe(request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(String::new, |path| path.as_str().to_owned());
-    let method = request.method().to_string();
-    let span = tracing::info_span!(
-        target: trace_context::TARGET,
-        "request",
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method,
-        http.route = route,
-        http.response.status_code = tracing::field::Empty,
-    );
-    trace_context::set_parent(&span, |name| request.headers().get(name)?.to_str().ok());
-    let began = Instant::now();
-    let active = Active::enter();
-    let response = next.run(request).instrument(span.clone()).await;
-    drop(active);
-    let status = response.status().as_u16();
-    span.record("http.response.status_code", i64::from(status));
-    histogram!(
-        metric::HTTP_DURATION,
-        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.to_string()
-    )
-    .record(began.elapsed());
-    response
-}
-
-/// Counts a request under way, also one whose caller goes away.
-struct Active;
-
-impl Active {
-    fn enter() -> Self {
-        gauge!(metric::HTTP_ACTIVE).increment(1.0);
-        Self
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        gauge!(metric::HTTP_ACTIVE).decrement(1.0);
-    }
 }

@@ -415,8 +415,11 @@ pub(crate) fn owner(principal: Option<&Principal>) -> &str {
 }
 
 pub(crate) fn encode(message: &impl Serialize) -> Bytes {
+    // Most messages fit.
+    let mut text = Vec::with_capacity(512);
     // Fails only for types with maps whose keys are no strings; a message has none.
-    Bytes::from(serde_json::to_vec(message).unwrap_or_default())
+    let _ = serde_json::to_writer(&mut text, message);
+    Bytes::from(text)
 }
 
 fn unanswered(what: impl Into<Cow<'static, str>>) -> Failure {

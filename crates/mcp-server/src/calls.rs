@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use mcp_core::{ErrorCode, Failure, idempotency};
 use mcp_runtime::trace_context::TRACEPARENT;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
-use metrics::{counter, histogram};
+use metrics::counter;
 use rmcp::model::{CallToolResult, CreateTaskResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::access::{Access, ApiKey, Scope};
 use crate::caller::Caller;
 use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once, key_of};
 use crate::metric_definitions as metric;
-use crate::tools::{AnyTool, ToolContext, Tools};
+use crate::tools::{Offered, ToolContext, Tools};
 
 /// How long a call may take.
 #[derive(Clone, Debug)]
@@ -152,17 +152,17 @@ enum Unkept {
 }
 
 impl Calls {
-    /// Calls `tool` for `caller`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When
+    /// Calls the tool for `caller`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When
     /// this is dropped, the call is given up.
     pub(crate) async fn run(
         &self,
-        tool: &dyn AnyTool,
+        offered: &Offered,
         arguments: Map<String, Value>,
         caller: Caller,
         parts: Option<&Parts>,
         meta_key: Option<&Value>,
     ) -> Result<CallToolResult, CallError> {
-        let name = tool.name();
+        let name = offered.tool.name();
         let api_key = self
             .api_key(parts)
             .ok_or(CallError::Forbidden(Scope::of_tool(name)))?;
@@ -187,47 +187,17 @@ impl Calls {
                 idempotency_key: key.clone(),
                 caller: caller.clone(),
             };
-            let Some(key) = key else {
-                let run = guarded(tool, arguments, context, limit);
-                return run.await.map_err(CallError::Tool);
-            };
-            let id = CallId::new(api_key.name(), &key, name, &arguments);
-            let mut call = Some((arguments, context));
-            loop {
-                let run = async {
-                    let (arguments, context) = call.take().unwrap_or_default();
-                    let result = guarded(tool, arguments, context, limit).await;
-                    if let Some(task) = caller.task() {
-                        return Ok(Kept::Task(task));
-                    }
-                    let result = result.map_err(Unkept::Failed)?;
-                    if result.is_error == Some(true) || caller.suspended_as().is_some() {
-                        return Err(Unkept::Result(result));
-                    }
-                    Ok(Kept::Result(result))
-                };
-                match self.idempotency.once(&id, limit + AFTER, run).await? {
-                    Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
-                        return Ok(result);
-                    }
-                    Once::Ran(Err(Unkept::Failed(failure))) => {
-                        return Err(CallError::Tool(failure));
-                    }
-                    Once::Ran(Ok(Kept::Task(task))) => {
-                        return Err(CallError::Tool(caller.go_on_as(task)));
-                    }
-                    Once::Replayed(Kept::Result(result), _) => {
-                        written.replayed = true;
-                        return Ok(result);
-                    }
-                    Once::Replayed(Kept::Task(task), stored) => {
-                        if has_failed(&caller, &task).await {
-                            self.idempotency.forget(&id, &stored).await?;
-                            continue;
-                        }
-                        written.replayed = true;
-                        return Err(CallError::Tool(caller.go_on_as(task)));
-                    }
+            match key {
+                None => {
+                    let run = guarded(offered, arguments, context, limit);
+                    run.await.map_err(CallError::Tool)
+                }
+                // Boxed, or calls without a key would be moved with all of its size.
+                Some(key) => {
+                    let id = CallId::new(api_key.name(), &key, name, &arguments);
+                    let call = (arguments, context);
+                    let run = self.run_once(offered, id, call, limit, &mut written.replayed);
+                    Box::pin(run).await
                 }
             }
         }
@@ -239,6 +209,56 @@ impl Calls {
             (Err(error), None) => error.name(),
         };
         outcome
+    }
+
+    /// The call if it is the first of its key, or what that ended with.
+    async fn run_once(
+        &self,
+        offered: &Offered,
+        id: CallId,
+        (arguments, context): (Map<String, Value>, ToolContext),
+        limit: Duration,
+        replayed: &mut bool,
+    ) -> Result<CallToolResult, CallError> {
+        let caller = context.caller.clone();
+        let mut call = Some((arguments, context));
+        loop {
+            let run = async {
+                let (arguments, context) = call.take().unwrap_or_default();
+                let result = guarded(offered, arguments, context, limit).await;
+                if let Some(task) = caller.task() {
+                    return Ok(Kept::Task(task));
+                }
+                let result = result.map_err(Unkept::Failed)?;
+                if result.is_error == Some(true) || caller.suspended_as().is_some() {
+                    return Err(Unkept::Result(result));
+                }
+                Ok(Kept::Result(result))
+            };
+            match self.idempotency.once(&id, limit + AFTER, run).await? {
+                Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
+                    return Ok(result);
+                }
+                Once::Ran(Err(Unkept::Failed(failure))) => {
+                    return Err(CallError::Tool(failure));
+                }
+                Once::Ran(Ok(Kept::Task(task))) => {
+                    return Err(CallError::Tool(caller.go_on_as(task)));
+                }
+                Once::Replayed(Kept::Result(result), _) => {
+                    *replayed = true;
+                    return Ok(result);
+                }
+                Once::Replayed(Kept::Task(task), stored) => {
+                    if has_failed(&caller, &task).await {
+                        self.idempotency.forget(&id, &stored).await?;
+                        continue;
+                    }
+                    *replayed = true;
+                    return Err(CallError::Tool(caller.go_on_as(task)));
+                }
+            }
+        }
     }
 
     /// Writes down a call that is none.
@@ -283,11 +303,12 @@ fn trace_id(parts: Option<&Parts>) -> Option<&str> {
 
 /// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.
 async fn guarded(
-    tool: &dyn AnyTool,
+    offered: &Offered,
     arguments: Map<String, Value>,
     context: ToolContext,
     limit: Duration,
 ) -> Result<CallToolResult, Failure> {
+    let tool = &offered.tool;
     let began = Instant::now();
     let caller = context.caller.clone();
     let call = AssertUnwindSafe(tool.call(arguments, context)).catch_unwind();
@@ -319,8 +340,7 @@ async fn guarded(
         .as_ref()
         .err()
         .map_or("", |failure| failure.code.as_str());
-    histogram!(metric::TOOL_DURATION, "tool" => tool.name(), "error_type" => error)
-        .record(began.elapsed());
+    offered.durations(error).record(began.elapsed());
     outcome
 }
 

@@ -2,9 +2,10 @@
 
 mod patient;
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,10 +15,10 @@ use metrics::counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::access::gate::PeerAddress;
 use crate::metric_definitions as metric;
+use crate::site::Site;
 use crate::tls::Tls;
 use patient::Patient;
 
@@ -32,13 +33,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a connection over the bound is told before it is closed.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Serves `routes` until `stop`, then closes the listener. What is returned waits for the requests under way.
+/// Serves `site` until `stop`, then closes the listener. What is returned waits for the requests under way.
 ///
 /// # Errors
 /// When the listener itself is no good.
 pub(crate) async fn accept(
     listener: TcpListener,
-    routes: Router,
+    site: Arc<Site>,
     tls: Option<Tls>,
     connections_max: usize,
     stop: CancellationToken,
@@ -72,7 +73,7 @@ pub(crate) async fn accept(
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             http: http.clone(),
-            routes: routes.clone(),
+            site: Arc::clone(&site),
             peer: PeerAddress(peer),
             watcher: connections.watcher(),
         };
@@ -91,7 +92,7 @@ pub(crate) async fn accept(
 /// A connection that was accepted.
 struct Connection {
     http: http1::Builder,
-    routes: Router,
+    site: Arc<Site>,
     peer: PeerAddress,
     watcher: Watcher,
 }
@@ -100,13 +101,14 @@ impl Connection {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self {
             http,
-            routes,
+            site,
             peer,
             watcher,
         } = self;
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer);
-            routes.clone().oneshot(request.map(Body::new))
+            let site = Arc::clone(&site);
+            async move { Ok::<_, Infallible>(site.answer(request.map(Body::new)).await) }
         });
         let stream = Patient::new(stream, WRITES);
         let connection = http.serve_connection(TokioIo::new(stream), service);

@@ -90,7 +90,7 @@ impl ServerHandler for Handler {
         let arguments = request.arguments.unwrap_or_default();
         let caller = Caller::of(&context);
         let key = context.meta.0.get(idempotency::META_KEY);
-        let call = self.calls.run(tool.as_ref(), arguments, caller, parts, key);
+        let call = self.calls.run(tool, arguments, caller, parts, key);
         let outcome = tokio::select! {
             outcome = call => outcome,
             // The caller went away. Dropping the call ends what it started.
@@ -108,8 +108,8 @@ impl ServerHandler for Handler {
                 Ok(error_result(&failure).into())
             }
             Err(CallError::Tool(failure)) => {
-                counter!(metric::TOOL_ERRORS, "tool" => tool.name(), "code" => failure.code.as_str()).increment(1);
-                tracing::warn!(tool = tool.name(), code = %failure.code, "tool failed: {}", failure.message);
+                counter!(metric::TOOL_ERRORS, "tool" => tool.tool.name(), "code" => failure.code.as_str()).increment(1);
+                tracing::warn!(tool = tool.tool.name(), code = %failure.code, "tool failed: {}", failure.message);
                 Ok(error_result(&failure).into())
             }
             Err(error @ CallError::Forbidden(_)) => {

@@ -13,6 +13,7 @@ mod redis_link;
 mod relay;
 mod replica;
 mod sessions;
+mod site;
 mod tasks;
 mod tls;
 pub mod tools;

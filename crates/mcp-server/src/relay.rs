@@ -132,7 +132,7 @@ impl RedisRelay {
 }
 
 /// Listens for what belongs to this replica, until it stops.
-pub(crate) fn serve(service: Service) {
+pub(crate) fn serve(service: Arc<Service>) {
     if matches!(service.replica.relay, Relay::None) {
         return;
     }
@@ -151,7 +151,7 @@ pub(crate) fn serve(service: Service) {
     });
 }
 
-async fn listen(service: &Service, errands: &Arc<Semaphore>) -> redis::RedisResult<()> {
+async fn listen(service: &Arc<Service>, errands: &Arc<Semaphore>) -> redis::RedisResult<()> {
     let replica = &service.replica;
     let Relay::Redis(relay) = &replica.relay else {
         return Ok(());
@@ -173,7 +173,7 @@ async fn listen(service: &Service, errands: &Arc<Semaphore>) -> redis::RedisResu
                 errand,
             }) => {
                 let permit = Arc::clone(errands).try_acquire_owned();
-                let service = service.clone();
+                let service = Arc::clone(service);
                 tokio::spawn(async move {
                     let receipt = match &permit {
                         Ok(_) => run(&service, errand).await,
@@ -190,7 +190,7 @@ async fn listen(service: &Service, errands: &Arc<Semaphore>) -> redis::RedisResu
     Ok(())
 }
 
-async fn run(service: &Service, errand: Errand) -> Receipt {
+async fn run(service: &Arc<Service>, errand: Errand) -> Receipt {
     let replica = &service.replica;
     match errand {
         Errand::Post { session, by, body } => {

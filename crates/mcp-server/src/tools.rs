@@ -5,12 +5,13 @@ pub mod server_initialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure};
+use metrics::{Histogram, histogram};
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::caller::Caller;
+use crate::metric_definitions as metric;
 
 /// A tool with typed arguments and a typed result.
 pub trait Tool: Send + Sync + 'static {
@@ -66,19 +68,39 @@ pub struct Tools {
 
 /// A tool and its description, which stays the same.
 #[derive(Clone)]
-struct Offered {
-    tool: Arc<dyn AnyTool>,
+pub(crate) struct Offered {
+    pub(crate) tool: Arc<dyn AnyTool>,
     description: rmcp::model::Tool,
+    well: OnceLock<Histogram>,
+}
+
+impl Offered {
+    fn new(tool: Arc<dyn AnyTool>, description: rmcp::model::Tool) -> Self {
+        Self {
+            tool,
+            description,
+            well: OnceLock::new(),
+        }
+    }
+
+    /// The durations of its calls that ended with `error`, empty for those that went well. Looking a metric up by its
+    /// labels takes longer than recording it.
+    pub(crate) fn durations(&self, error: &'static str) -> Histogram {
+        let look_up =
+            || histogram!(metric::TOOL_DURATION, "tool" => self.tool.name(), "error_type" => error);
+        match error {
+            "" => self.well.get_or_init(look_up).clone(),
+            _ => look_up(),
+        }
+    }
 }
 
 impl Tools {
     /// Adds a tool. The last one of a name wins.
     #[must_use]
     pub fn with(mut self, tool: impl Tool) -> Self {
-        let offered = Offered {
-            description: describe(&tool),
-            tool: Arc::new(tool),
-        };
+        let description = describe(&tool);
+        let offered = Offered::new(Arc::new(tool), description);
         self.by_name
             .insert(offered.description.name.clone(), offered);
         self
@@ -99,7 +121,7 @@ impl Tools {
         description.name = name.into();
         let tool = Arc::new(Raw { name, call });
         self.by_name
-            .insert(name.into(), Offered { tool, description });
+            .insert(name.into(), Offered::new(tool, description));
         self
     }
 
@@ -131,8 +153,8 @@ impl Tools {
         self.by_name.keys().map(|name| &**name)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn AnyTool>> {
-        self.by_name.get(name).map(|offered| &offered.tool)
+    pub(crate) fn get(&self, name: &str) -> Option<&Offered> {
+        self.by_name.get(name)
     }
 
     pub(crate) fn description(&self, name: &str) -> Option<rmcp::model::Tool> {

@@ -22,19 +22,16 @@ mod stream;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::access::Access;
-use crate::access::gate::{Refusal, gate};
+use crate::access::gate::Refusal;
 use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
@@ -49,48 +46,108 @@ pub(crate) use poster::Poster;
 /// Seconds after which a caller may try again what was too much.
 const RETRY_AFTER: &str = "1";
 
-/// The routes over `handler`.
-pub(crate) fn router<H: ServerHandler>(
-    handler: H,
-    config: &ServerConfig,
-    access: Access,
-    replica: Arc<Replica>,
-) -> Router {
-    let service = Service::new(handler, access.clone(), config.body_max, replica);
-    relay::serve(service.clone());
-    // The guard is before the gate: it answers preflight requests, which carry no key, and lets pages read refusals. An
-    // OPTIONS that is no preflight request is not allowed.
-    Router::new()
-        .route("/mcp", post(mcp))
-        .route("/message", post(message))
-        .route("/sse", get(sse::open))
-        .with_state(service)
-        .layer(middleware::from_fn_with_state(access, gate))
-        .layer(middleware::from_fn_with_state(
-            origin::Guard::new(config),
-            origin::guard,
-        ))
+/// Where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Mcp,
+    Message,
+    Sse,
 }
 
-async fn mcp(State(service): State<Service>, request: Request) -> Response {
-    match read(&service, request).await {
-        Ok((parts, body, room)) => answer(&service, parts, &body, room).await,
-        Err(refused) => refused,
+impl Route {
+    pub(crate) const ALL: [Self; 3] = [Self::Mcp, Self::Message, Self::Sse];
+
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|route| route.path() == path)
+    }
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Mcp => "/mcp",
+            Self::Message => "/message",
+            Self::Sse => "/sse",
+        }
+    }
+
+    /// The only method that it takes.
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Mcp | Self::Message => Method::POST,
+            Self::Sse => Method::GET,
+        }
     }
 }
 
-async fn message(
-    State(service): State<Service>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Response {
-    let (parts, body, room) = match read(&service, request).await {
+/// The routes. Plain calls: layers and a router around them would be boxed and cloned anew for each request.
+pub(crate) struct Routes {
+    guard: origin::Guard,
+    service: Arc<Service>,
+}
+
+impl Routes {
+    /// The routes over `handler`.
+    pub(crate) fn new<H: ServerHandler>(
+        handler: H,
+        config: &ServerConfig,
+        access: Access,
+        replica: Arc<Replica>,
+    ) -> Self {
+        let service = Arc::new(Service::new(handler, access, config.body_max, replica));
+        relay::serve(Arc::clone(&service));
+        Self {
+            guard: origin::Guard::new(config),
+            service,
+        }
+    }
+
+    /// Answers a request; `None` is a path that leads nowhere.
+    pub(crate) async fn answer(&self, route: Option<Route>, request: Request) -> Response {
+        // The guard is before the gate: it answers preflight requests, which carry no key, and lets pages read refusals.
+        // An OPTIONS that is no preflight request is not allowed.
+        let origin = match self.guard.check(&request) {
+            Ok(origin) => origin,
+            Err(response) => return *response,
+        };
+        let response = self.behind_the_guard(route, request).await;
+        match origin {
+            Some(origin) => origin.may_read(response),
+            None => response,
+        }
+    }
+
+    async fn behind_the_guard(&self, route: Option<Route>, mut request: Request) -> Response {
+        let service = &self.service;
+        if let Err(refused) = service.access.let_in(&mut request) {
+            return *refused;
+        }
+        match route {
+            None => StatusCode::NOT_FOUND.into_response(),
+            Some(route) if request.method() != route.method() => {
+                let allow = [(header::ALLOW, route.method().to_string())];
+                (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()
+            }
+            Some(Route::Sse) => sse::open(service, request),
+            // Boxed, or each future around it would be moved with all of its size.
+            Some(route @ (Route::Mcp | Route::Message)) => {
+                Box::pin(posted(service, route, request)).await
+            }
+        }
+    }
+}
+
+/// A message that was posted.
+async fn posted(service: &Arc<Service>, route: Route, request: Request) -> Response {
+    let (parts, body, room) = match read(service, request).await {
         Ok(read) => read,
         Err(refused) => return refused,
     };
-    match query.as_deref().and_then(sse::session_of) {
-        Some(session) => sse::post(&service, &session, parts, &body, room).await,
-        None => answer(&service, parts, &body, room).await,
+    let session = match route {
+        Route::Message => parts.uri.query().and_then(sse::session_of),
+        Route::Mcp | Route::Sse => None,
+    };
+    match session {
+        Some(session) => Box::pin(sse::post(service, &session, parts, &body, room)).await,
+        None => answer(service, parts, &body, room).await,
     }
 }
 
@@ -117,7 +174,7 @@ async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room
     Err(refuse(status, bad.sentence(service.body_max).into()))
 }
 
-async fn answer(service: &Service, mut parts: Parts, body: &[u8], room: Room) -> Response {
+async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Room) -> Response {
     match message::parse(body) {
         Ok(Message::Request { id, method, params }) => {
             let outbox = takes_events(&parts.headers).then(Arc::<Outbox>::default);
@@ -142,7 +199,7 @@ async fn answer(service: &Service, mut parts: Parts, body: &[u8], room: Room) ->
         }
         // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
         Ok(Message::Notification { .. }) => StatusCode::ACCEPTED.into_response(),
-        Ok(Message::Answer { id, outcome }) => pass_on(service, id, outcome).await,
+        Ok(Message::Answer { id, outcome }) => Box::pin(pass_on(service, id, outcome)).await,
         Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
     }
 }

@@ -17,6 +17,9 @@ struct Text {
 
 struct Echo;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 impl Tool for Echo {
     type Arguments = Text;
     type Output = Text;

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use metrics::counter;
 use rmcp::ErrorData;
@@ -166,27 +165,26 @@ impl Drop for Place {
     }
 }
 
-/// The middleware.
-pub(crate) async fn gate(
-    State(access): State<Access>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match access.admit(request.headers()) {
-        Ok(key) => {
-            let principal = Principal { key, place: None };
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
-        Err((refusal, key)) => {
-            let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
-            access.refuse(refusal, key.as_deref(), peer, None);
-            refusal.response(None)
+impl Access {
+    /// Marks a request with who sent it.
+    ///
+    /// # Errors
+    /// The answer to one that may not pass.
+    pub(crate) fn let_in(&self, request: &mut Request) -> Result<(), Box<Response>> {
+        match self.admit(request.headers()) {
+            Ok(key) => {
+                let principal = Principal { key, place: None };
+                request.extensions_mut().insert(principal);
+                Ok(())
+            }
+            Err((refusal, key)) => {
+                let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
+                self.refuse(refusal, key.as_deref(), peer, None);
+                Err(refusal.response(None).into())
+            }
         }
     }
-}
 
-impl Access {
     /// Who calls, if its rate is not used up. It takes no place yet: what a message needs is known when it has been read.
     fn admit(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, (Refusal, Option<Arc<ApiKey>>)> {
         let key = self.caller(headers).map_err(|refusal| (refusal, None))?;

@@ -42,7 +42,6 @@ const REMOVED: [&str; 5] = [
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The MCP methods, and what they share.
-#[derive(Clone)]
 pub(crate) struct Service {
     methods: Arc<dyn Methods>,
     nobody: Peer<RoleServer>,
@@ -100,13 +99,13 @@ impl Service {
     }
 
     /// Begins a request, or answers it at once when it is refused.
-    pub(crate) fn begin(&self, incoming: Incoming<'_>) -> Result<Call, Reply> {
+    pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Reply> {
         let id = incoming.id.clone();
         self.prepare(incoming)
             .map_err(|Refused(status, error)| Reply::error(status, Some(id), error))
     }
 
-    fn prepare(&self, incoming: Incoming<'_>) -> Result<Call, Refused> {
+    fn prepare(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
         let Incoming {
             id,
             method,
@@ -117,14 +116,15 @@ impl Service {
             room,
         } = incoming;
         let refuse = |error| Refused(StatusCode::OK, error);
-        let mut meta =
-            request::meta(params).map_err(|error| Refused(StatusCode::BAD_REQUEST, error))?;
+        let (mut meta, built) = request::read(method, params)
+            .map_err(|error| Refused(StatusCode::BAD_REQUEST, error))?;
         let is_modern = |version: &ProtocolVersion| *version >= ProtocolVersion::V_2026_07_28;
-        let built = match meta.protocol_version() {
-            Some(version) if is_modern(&version) && REMOVED.contains(&method) => Ok(
+        let own = meta.protocol_version();
+        let built = match &own {
+            Some(version) if is_modern(version) && REMOVED.contains(&method) => Ok(
                 ClientRequest::CustomRequest(CustomRequest::new(method, None)),
             ),
-            _ => request::build(method, params).or_else(|misfit| {
+            _ => built.or_else(|misfit| {
                 // What is not offered does not exist, whatever its parameters.
                 let custom = || ClientRequest::CustomRequest(CustomRequest::new(method, None));
                 (!self.methods.offers(method)).then(custom).ok_or(misfit)
@@ -133,8 +133,8 @@ impl Service {
         let (version, is_own) = match known {
             Some(known) => (known.version.clone(), false),
             None => {
-                let claims = self.claims(method, built.as_ref().ok(), &meta);
-                let version = headers::check(&parts.headers, &claims)?;
+                let claims = self.claims(method, built.as_ref().ok(), &meta, own);
+                let version = headers::check(&parts.headers, claims)?;
                 (version.version, version.is_own)
             }
         };
@@ -164,7 +164,7 @@ impl Service {
                 params: params.map(|params| params.get().to_owned()),
                 credentials: parts.headers.get(AUTHORIZATION).cloned(),
             });
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             id,
             request,
             meta,
@@ -175,60 +175,52 @@ impl Service {
             returned: returned.unwrap_or_default(),
             identity,
         };
-        let service = self.clone();
-        let call = async move {
-            let _room = room;
-            let id = prepared.id.clone();
-            match service.handle(prepared).await {
-                Ok(result) => Reply::result(id, result),
-                Err(error) => {
-                    let status = status(speaks_http, is_complete, error.code);
-                    Reply::error(status, Some(id), error)
-                }
+        let service = Arc::clone(self);
+        let reply = move |id, outcome: Result<_, ErrorData>| match outcome {
+            Ok(result) => Reply::result(id, result),
+            Err(error) => {
+                let status = status(speaks_http, is_complete, error.code);
+                Reply::error(status, Some(id), error)
             }
         };
-        Ok(call.boxed())
+        Ok(match prepared.returned.state.take() {
+            // Most have none. What happens before the handler runs happens here and now: all that is kept for later is
+            // moved whenever the call is.
+            None => {
+                let ready = prepared.ready(&service, InputResponses::new());
+                let call = async move {
+                    let _room = room;
+                    let id = ready.context.id.clone();
+                    reply(id, service.run(ready).await)
+                };
+                call.boxed()
+            }
+            Some(state) => {
+                let call = async move {
+                    let _room = room;
+                    let id = prepared.id.clone();
+                    let brought = match &prepared.identity {
+                        Some(identity) => service.replica.unseal(&state, &identity.bytes()).await,
+                        None => Ok(InputResponses::new()),
+                    };
+                    let outcome = match brought {
+                        Ok(answers) => service.run(prepared.ready(&service, answers)).await,
+                        Err(error) => Err(error),
+                    };
+                    reply(id, outcome)
+                };
+                call.boxed()
+            }
+        })
     }
 
-    async fn handle(self, prepared: Prepared) -> Result<ServerResult, ErrorData> {
-        let Prepared {
-            id,
+    async fn run(&self, ready: Ready) -> Result<ServerResult, ErrorData> {
+        let Ready {
             request,
-            meta,
-            parts,
-            outbox,
-            is_stateless,
-            capabilities,
-            returned,
+            context,
+            caller,
             identity,
-        } = prepared;
-        let mut answers = match (&returned.state, &identity) {
-            (Some(state), Some(identity)) => self.replica.unseal(state, &identity.bytes()).await?,
-            _ => InputResponses::new(),
-        };
-        answers.extend(returned.answers);
-        let caller = Caller::from(NewCaller {
-            replica: &self.replica,
-            principal: parts.extensions.get().cloned(),
-            is_stateless,
-            meta: &meta,
-            capabilities,
-            outbox: outbox.clone(),
-            answers,
-        });
-        let is_subscription = matches!(request, ClientRequest::SubscriptionsListenRequest(_));
-        let peer = match outbox {
-            Some(outbox) if is_subscription => peer::of(outbox),
-            _ => self.nobody.clone(),
-        };
-        let mut context = RequestContext::new(id, peer);
-        context.meta = meta;
-        context.extensions.insert(caller.clone());
-        // For handlers that look at headers, or at what a layer has found out about the caller.
-        context.extensions.insert(parts);
-        if is_subscription {
-            context.ct = self.replica.draining.child_token();
-        }
+        } = ready;
         let _cancelled = context.ct.clone().drop_guard();
         let handled = self.methods.handle(request, context);
         let result = match AssertUnwindSafe(handled).catch_unwind().await {
@@ -236,7 +228,10 @@ impl Service {
             Err(_) => Err(defect()),
         };
         match (caller.suspension(), identity) {
-            (Some((by, taken)), Some(identity)) => self.suspended(by, taken, &identity).await,
+            (Some((by, taken)), Some(identity)) => {
+                // Boxed: few calls need it, and all would carry its size.
+                Box::pin(self.suspended(by, taken, &identity)).await
+            }
             _ => result,
         }
     }
@@ -265,20 +260,21 @@ impl Service {
         method: &'a str,
         request: Option<&'a ClientRequest>,
         meta: &'a RequestMetaObject,
+        own: Option<ProtocolVersion>,
     ) -> Claims<'a> {
         let call = match request {
             Some(ClientRequest::CallToolRequest(call)) => Some(&call.params),
             _ => None,
         };
-        let is_own = meta.protocol_version().is_some();
         Claims {
             method,
             subject: request.and_then(request::subject),
             arguments: call.and_then(|call| call.arguments.as_ref()),
             schema: call
-                .filter(|_| is_own)
+                .filter(|_| own.is_some())
                 .and_then(|call| self.methods.schema(&call.name)),
             meta,
+            own,
         }
     }
 }
@@ -293,6 +289,60 @@ struct Prepared {
     is_stateless: bool,
     capabilities: Option<Value>,
     returned: Return,
+    identity: Option<Identity>,
+}
+
+impl Prepared {
+    /// With its context, and the answers that an earlier request has brought.
+    fn ready(self, service: &Service, mut answers: InputResponses) -> Ready {
+        let Self {
+            id,
+            request,
+            meta,
+            parts,
+            outbox,
+            is_stateless,
+            capabilities,
+            returned,
+            identity,
+        } = self;
+        answers.extend(returned.answers);
+        let caller = Caller::from(NewCaller {
+            replica: &service.replica,
+            principal: parts.extensions.get().cloned(),
+            is_stateless,
+            meta: &meta,
+            capabilities,
+            outbox: outbox.clone(),
+            answers,
+        });
+        let is_subscription = matches!(request, ClientRequest::SubscriptionsListenRequest(_));
+        let peer = match outbox {
+            Some(outbox) if is_subscription => peer::of(outbox),
+            _ => service.nobody.clone(),
+        };
+        let mut context = RequestContext::new(id, peer);
+        context.meta = meta;
+        context.extensions.insert(caller.clone());
+        // For handlers that look at headers, or at what a layer has found out about the caller.
+        context.extensions.insert(parts);
+        if is_subscription {
+            context.ct = service.replica.draining.child_token();
+        }
+        Ready {
+            request,
+            context,
+            caller,
+            identity,
+        }
+    }
+}
+
+/// A request that can be handed to its handler.
+struct Ready {
+    request: ClientRequest,
+    context: RequestContext<RoleServer>,
+    caller: Caller,
     identity: Option<Identity>,
 }
 
@@ -373,14 +423,21 @@ fn version(meta: &RequestMetaObject) -> Option<&str> {
 }
 
 /// A call, straight to its handler: rmcp's way there reads `_meta` again and again, and most requests are calls.
-async fn called<H: ServerHandler>(
+fn called<H: ServerHandler>(
     handler: &H,
     params: CallToolRequestParams,
     context: RequestContext<RoleServer>,
-) -> Result<ServerResult, ErrorData> {
+) -> BoxFuture<'_, Result<ServerResult, ErrorData>> {
     let newest = ProtocolVersion::V_2026_07_28;
     let is_modern = version(&context.meta).is_some_and(|version| version >= newest.as_str());
-    match handler.call_tool(params, context).await? {
+    let response = handler.call_tool(params, context);
+    response
+        .map(move |response| answered(response?, is_modern))
+        .boxed()
+}
+
+fn answered(response: CallToolResponse, is_modern: bool) -> Result<ServerResult, ErrorData> {
+    match response {
         CallToolResponse::Complete(mut result) => {
             if !is_modern {
                 // Older clients do not know it.
@@ -427,7 +484,7 @@ impl<H: ServerHandler> Methods for H {
     ) -> BoxFuture<'_, Result<ServerResult, ErrorData>> {
         let request = match request {
             ClientRequest::CallToolRequest(call) if is_sound(self, &context.meta) => {
-                return called(self, call.params, context).boxed();
+                return called(self, call.params, context);
             }
             other => other,
         };

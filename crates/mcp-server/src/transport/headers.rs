@@ -35,6 +35,8 @@ pub(super) struct Claims<'a> {
     /// The called tool's input schema: arguments that it marks are repeated in headers.
     pub(super) schema: Option<Arc<JsonObject>>,
     pub(super) meta: &'a RequestMetaObject,
+    /// The version that it names there.
+    pub(super) own: Option<ProtocolVersion>,
 }
 
 /// The version that a request is in.
@@ -50,9 +52,9 @@ pub(super) struct Version {
 pub(super) struct Refused(pub(super) StatusCode, pub(super) ErrorData);
 
 /// Checks the headers against the request.
-pub(super) fn check(headers: &HeaderMap, claims: &Claims<'_>) -> Result<Version, Refused> {
+pub(super) fn check(headers: &HeaderMap, claims: Claims<'_>) -> Result<Version, Refused> {
     let header = single(headers, VERSION).map_err(mismatch)?;
-    let own = claims.meta.protocol_version();
+    let own = &claims.own;
     let known = |version: &str| {
         let mut known = ProtocolVersion::KNOWN_VERSIONS.iter();
         known.find(|known| known.as_str() == version).cloned()
@@ -61,7 +63,7 @@ pub(super) fn check(headers: &HeaderMap, claims: &Claims<'_>) -> Result<Version,
     if claims.method == "initialize" && has_handshake {
         return initialize(headers);
     }
-    if let (Some(header), None) = (header, &own)
+    if let (Some(header), None) = (header, own)
         && known(header).is_none()
     {
         let header = mcp_core::text::bounded(header, 50);
@@ -73,9 +75,9 @@ pub(super) fn check(headers: &HeaderMap, claims: &Claims<'_>) -> Result<Version,
     }
     let is_modern = header.is_some_and(|header| header >= ProtocolVersion::V_2026_07_28.as_str());
     if is_modern {
-        standard(headers, claims).map_err(mismatch)?;
+        standard(headers, &claims).map_err(mismatch)?;
     }
-    let Some(own) = own else {
+    let Some(own) = claims.own else {
         if is_modern || claims.method == "server/discover" {
             let missing = claims
                 .meta

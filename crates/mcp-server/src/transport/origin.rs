@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use rmcp::ErrorData;
 
@@ -108,45 +107,65 @@ impl Origin {
     }
 }
 
-/// Refuses foreign callers, answers preflight requests, and tells a listed page that it may read the answer.
-pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if !guard.host_is_allowed(request.uri(), request.headers()) {
-        return forbidden("the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)");
-    }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
-    };
-    if !guard.origin_is_allowed(&origin) {
-        return forbidden("the page's origin may not call this server (MCP_ALLOWED_ORIGINS)");
-    }
-    let asked = request
-        .headers()
-        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
-        .cloned();
-    let is_preflight = request.method() == Method::OPTIONS
-        && request
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if is_preflight {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.append(header::VARY, HeaderValue::from_static("origin"));
-    let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
-    if is_preflight {
-        say(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-        if let Some(asked) = asked {
-            // Tools give names to headers of their own, so no list of them would be complete.
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+impl Guard {
+    /// The page that asks, if it is one that may.
+    ///
+    /// # Errors
+    /// The answer to foreign callers, and to preflight requests.
+    pub(super) fn check(&self, request: &Request) -> Result<Option<Listed>, Box<Response>> {
+        let headers = request.headers();
+        if !self.host_is_allowed(request.uri(), headers) {
+            let what = "the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)";
+            return Err(forbidden(what).into());
         }
-    } else {
-        say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return Ok(None);
+        };
+        if !self.origin_is_allowed(origin) {
+            let what = "the page's origin may not call this server (MCP_ALLOWED_ORIGINS)";
+            return Err(forbidden(what).into());
+        }
+        let listed = Listed(origin.clone());
+        let is_preflight = request.method() == Method::OPTIONS
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !is_preflight {
+            return Ok(Some(listed));
+        }
+        let mut response = listed.named(StatusCode::NO_CONTENT.into_response());
+        let says = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE),
+        ] {
+            says.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            // Tools give names to headers of their own, so no list of them would be complete.
+            says.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        Err(response.into())
     }
-    response
+}
+
+/// A page of the list.
+pub(super) struct Listed(HeaderValue);
+
+impl Listed {
+    /// Lets the page read the answer.
+    pub(super) fn may_read(self, response: Response) -> Response {
+        let mut response = self.named(response);
+        let exposed = HeaderValue::from_static(EXPOSED);
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        response
+    }
+
+    fn named(self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        response
+    }
 }
 
 fn forbidden(what: &'static str) -> Response {

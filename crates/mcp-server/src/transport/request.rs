@@ -22,11 +22,50 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// `_meta` of the parameters, empty if there is none.
+/// A request, or why its parameters are not those of the method; and its `_meta`, empty if there is none.
 ///
 /// # Errors
-/// When it is no object.
-pub(super) fn meta(params: Option<&RawValue>) -> Result<RequestMetaObject, ErrorData> {
+/// When `_meta` is no object.
+pub(super) fn read(
+    method: &str,
+    params: Option<&RawValue>,
+) -> Result<(RequestMetaObject, Result<ClientRequest, ErrorData>), ErrorData> {
+    // Most requests are calls, and most fit: one pass over them.
+    if method == "tools/call"
+        && let Some(params) = params
+        && let Ok(call) = serde_json::from_str::<Call>(params.get())
+    {
+        let (meta, params) = call.into_parts();
+        return Ok((
+            meta,
+            Ok(ClientRequest::CallToolRequest(Request::new(params))),
+        ));
+    }
+    Ok((meta(params)?, build(method, params)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    name: String,
+    arguments: Option<JsonObject>,
+    input_responses: Option<InputResponses>,
+    request_state: Option<String>,
+    #[serde(rename = "_meta")]
+    meta: Option<RequestMetaObject>,
+}
+
+impl Call {
+    fn into_parts(self) -> (RequestMetaObject, CallToolRequestParams) {
+        let mut params = CallToolRequestParams::new(self.name);
+        params.arguments = self.arguments;
+        params.input_responses = self.input_responses;
+        params.request_state = self.request_state;
+        (self.meta.unwrap_or_default(), params)
+    }
+}
+
+fn meta(params: Option<&RawValue>) -> Result<RequestMetaObject, ErrorData> {
     #[derive(Deserialize)]
     struct WithMeta {
         _meta: Option<RequestMetaObject>,
@@ -39,14 +78,12 @@ pub(super) fn meta(params: Option<&RawValue>) -> Result<RequestMetaObject, Error
     Ok(with._meta.unwrap_or_default())
 }
 
-/// The request; its `_meta` stays with [`meta`].
-///
-/// # Errors
-/// When the parameters are not those of the method.
-pub(super) fn build(method: &str, params: Option<&RawValue>) -> Result<ClientRequest, ErrorData> {
+fn build(method: &str, params: Option<&RawValue>) -> Result<ClientRequest, ErrorData> {
     let written = Written { method, params };
     Ok(match method {
-        "tools/call" => ClientRequest::CallToolRequest(Request::new(written.call()?)),
+        "tools/call" => {
+            ClientRequest::CallToolRequest(Request::new(written.parse::<Call>()?.into_parts().1))
+        }
         "tools/list" => ClientRequest::ListToolsRequest(written.page()?),
         "initialize" => {
             ClientRequest::InitializeRequest(written.read::<_, InitializeRequestParams>()?)
@@ -172,24 +209,6 @@ impl Written<'_> {
         self.parse().map(RequestOptionalParam::with_param)
     }
 
-    /// Without `_meta`, which [`meta`] has read already.
-    fn call(&self) -> Result<CallToolRequestParams, ErrorData> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Call {
-            name: String,
-            arguments: Option<JsonObject>,
-            input_responses: Option<InputResponses>,
-            request_state: Option<String>,
-        }
-        let call: Call = self.parse()?;
-        let mut params = CallToolRequestParams::new(call.name);
-        params.arguments = call.arguments;
-        params.input_responses = call.input_responses;
-        params.request_state = call.request_state;
-        Ok(params)
-    }
-
     fn parse<T: DeserializeOwned>(&self) -> Result<T, ErrorData> {
         let text = self.params.map_or("{}", RawValue::get);
         serde_json::from_str(text).map_err(|error| self.misfit(&error))
@@ -217,9 +236,10 @@ mod tests {
     #[test]
     fn a_call_is_read_with_its_arguments_and_its_meta() {
         let params = raw(r#"{"name":"a","arguments":{"x":1},"_meta":{"progressToken":7}}"#);
-        let request = build("tools/call", Some(&params)).unwrap();
+        let (meta, request) = read("tools/call", Some(&params)).unwrap();
+        let request = request.unwrap();
         assert_eq!(subject(&request), Some("a"));
-        assert_eq!(meta(Some(&params)).unwrap().0.0["progressToken"], 7);
+        assert_eq!(meta.0.0["progressToken"], 7);
         let ClientRequest::CallToolRequest(request) = request else {
             panic!("a call");
         };
@@ -229,12 +249,14 @@ mod tests {
     #[test]
     fn parameters_of_another_shape_are_refused_without_their_values() {
         let params = raw(r#"{"name":"a","arguments":"hunter2"}"#);
-        let error = build("tools/call", Some(&params)).unwrap_err();
+        let error = read("tools/call", Some(&params)).unwrap().1.unwrap_err();
         assert_eq!(error.code, rmcp::model::ErrorCode::INVALID_PARAMS);
         assert!(!error.message.contains("hunter2"), "{error:?}");
-        build("tools/call", None).unwrap_err();
-        build("tools/list", None).unwrap();
-        meta(Some(&raw(r#"{"_meta":7}"#))).unwrap_err();
+        read("tools/call", None).unwrap().1.unwrap_err();
+        read("tools/list", None).unwrap().1.unwrap();
+        for method in ["tools/call", "tools/list"] {
+            read(method, Some(&raw(r#"{"name":"a","_meta":7}"#))).unwrap_err();
+        }
     }
 
     #[test]

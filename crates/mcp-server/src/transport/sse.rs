@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -30,7 +30,7 @@ pub(super) fn session_of(query: &str) -> Option<String> {
 }
 
 /// `GET /sse`.
-pub(super) async fn open(State(service): State<Service>, request: Request) -> Response {
+pub(super) fn open(service: &Service, request: Request) -> Response {
     let replica = &service.replica;
     let parts = request.into_parts().0;
     let opened = replica.stream().and_then(|permit| {
@@ -48,7 +48,7 @@ pub(super) async fn open(State(service): State<Service>, request: Request) -> Re
 
 /// `POST /message?sessionId=…`: taken here, or brought to the replica that has the stream.
 pub(super) async fn post(
-    service: &Service,
+    service: &Arc<Service>,
     session: &str,
     mut parts: Parts,
     body: &[u8],
@@ -119,7 +119,7 @@ impl Held {
 /// A message of a session whose stream is here. `held` is None for one that came from another replica, and for one that
 /// needs nothing.
 pub(crate) fn accept(
-    service: &Service,
+    service: &Arc<Service>,
     session: &str,
     body: &[u8],
     by: &Poster,
@@ -177,7 +177,7 @@ fn known(session: &Session, method: &str, params: Option<&RawValue>) -> Known {
     session.known()
 }
 
-fn run(service: &Service, session: &Arc<Session>, incoming: Incoming<'_>) -> Receipt {
+fn run(service: &Arc<Service>, session: &Arc<Session>, incoming: Incoming<'_>) -> Receipt {
     let id = incoming.id.clone();
     let begun = service.begin(incoming);
     let call = async move {
