@@ -46,7 +46,7 @@ WORKER = ("Deployment", "kafka-worker")
 
 IN_MANIFESTS = [
     # Schemas, of Kubernetes and of each operator.
-    Mistake(*SERVER, lambda spec: container(spec).update(imagePullPolcy="Always"), "imagePullPolcy"),
+    Mistake(*SERVER, lambda spec: container(spec).update(imagePolicy="Always"), "imagePolicy"),
     Mistake(*SERVER, lambda spec: spec.update(replicas="two"), "'two' is not of type"),
     Mistake("ScaledObject", "kafka-worker", lambda spec: spec.update(maxReplicas=12), "maxReplicas"),
     Mistake("TriggerAuthentication", "kafka-worker", lambda spec: spec["secretTargetRef"][0].pop("key"), "'key' is a required"),
