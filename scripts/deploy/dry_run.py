@@ -19,7 +19,13 @@ from manifests import TOOLS, Set
 
 # How long the API server may take to start, in seconds.
 PATIENCE = 120
-NAMESPACES = {"k8s/*.yaml": "plain", "k8s/base": "base", "k8s/overlays/dev": "mcp-hybrid-dev", "k8s/overlays/prod": "mcp-hybrid", "k8s/strimzi": "kafka"}
+NAMESPACES = {
+    manifests.PLAIN_NAME: "plain",
+    "k8s/base": "base",
+    "k8s/overlays/dev": "mcp-hybrid-dev",
+    "k8s/overlays/prod": "mcp-hybrid",
+    "k8s/strimzi": "kafka",
+}
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".cache/deploy/bin"
 # The files that `kubectl apply -f` takes as they are, and what `kubectl apply -k` takes.
+PLAIN_NAME = "k8s/*.yaml"
 PLAIN = ["k8s/mcp-server-deployment.yaml", "k8s/kafka-worker-deployment.yaml"]
 KUSTOMIZATIONS = ["k8s/base", "k8s/overlays/dev", "k8s/overlays/prod", "k8s/strimzi"]
 
@@ -44,7 +45,7 @@ def read(name: str, text: str) -> Set:
 
 
 def plain() -> Set:
-    return read("k8s/*.yaml", "\n---\n".join((ROOT / path).read_text() for path in PLAIN))
+    return read(PLAIN_NAME, "\n---\n".join((ROOT / path).read_text() for path in PLAIN))
 
 
 def built(path: str) -> Set:

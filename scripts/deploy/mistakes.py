@@ -86,6 +86,7 @@ IN_MANIFESTS = [
     Mistake(*SERVER, lambda spec: spec.update(replicas=3), "a number of replicas"),
     Mistake("HorizontalPodAutoscaler", "mcp-server", lambda spec: spec["scaleTargetRef"].update(name="server"), "what it scales is not there"),
     Mistake("ScaledObject", "kafka-worker", lambda spec: spec["triggers"][0]["metadata"].update(topicFromEnv="TOPIC"), "topicFromEnv is TOPIC"),
+    Mistake("ScaledObject", "kafka-worker", lambda spec: spec["triggers"][0]["metadata"].update(lagThresholds="1"), "no lagThresholds"),
     Mistake("ScaledObject", "kafka-worker", lambda spec: spec["triggers"][0]["authenticationRef"].update(name="k"), "no TriggerAuthentication k"),
     Mistake("TriggerAuthentication", "kafka-worker", lambda spec: spec["env"][0].update(name="USER"), "the worker has no USER"),
     Mistake("ServiceMonitor", "kafka-worker", lambda spec: spec["endpoints"][0].update(port="metrics"), "has a port metrics"),

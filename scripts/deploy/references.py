@@ -3,12 +3,19 @@
 import re
 from collections.abc import Iterator
 
-from manifests import ROOT, Set, named
+from manifests import PLAIN_NAME, ROOT, Set, named
 
-# What the binaries need after their drain, in seconds: crates/kafka-worker/src/signals.rs and crates/mcp-server/src/app.rs.
+# What the binaries need after their drain, in seconds: `CLOSE` in crates/kafka-worker/src/app.rs and, three times, in crates/mcp-server/src/app.rs.
 CLOSING = {"kafka-worker": 4, "mcp-server": 6}
 DRAIN = {"kafka-worker": "WORKER_DRAIN_MS", "mcp-server": "MCP_DRAIN_MS"}
 DRAIN_DEFAULT_MS = 25_000
+# What KEDA 2.21 reads of a Kafka trigger (pkg/scalers/kafka_scaler.go); any other key it passes over without a word.
+KAFKA_TRIGGER = {
+    "bootstrapServers", "consumerGroup", "topic", "bootstrapServersFromEnv", "consumerGroupFromEnv", "topicFromEnv",
+    "partitionLimitation", "lagThreshold", "activationLagThreshold", "offsetResetPolicy", "allowIdleConsumers",
+    "excludePersistentLag", "scaleToZeroOnInvalidOffset", "limitToPartitionsWithLag", "ensureEvenDistributionOfPartitions",
+    "fullMetadata", "version", "tls", "unsafeSsl", "sasl", "saslTokenProvider", "awsRegion",
+}
 # Addresses without a password in them.
 OPEN = {"MCP_SERVER_URL"}
 
@@ -26,7 +33,8 @@ def matching(resources: Set, labels: dict) -> list[tuple[str, dict]]:
 
 def names(resources: Set) -> Iterator[str]:
     """Config maps and accounts are there. Secrets are not: what prepares a cluster is told which, in the kustomization."""
-    told = "".join((ROOT / resources.name / "kustomization.yaml").read_text() if resources.name.startswith("k8s/o") else "")
+    file = ROOT / resources.name / "kustomization.yaml"
+    told = file.read_text() if file.exists() else ""
     for name, template in resources.pods():
         pod = template["spec"]
         if not resources.get("ServiceAccount", pod.get("serviceAccountName", "")):
@@ -79,10 +87,10 @@ def ports(resources: Set) -> Iterator[str]:
 
 
 def budgets(resources: Set) -> Iterator[str]:
+    if resources.name == PLAIN_NAME:
+        return
     covered = {name for budget in resources.of("PodDisruptionBudget") for name, _ in matching(resources, budget["spec"]["selector"]["matchLabels"])}
     closed = {name for policy in resources.of("NetworkPolicy") for name, _ in matching(resources, policy["spec"]["podSelector"].get("matchLabels", {}))}
-    if resources.name.startswith("k8s/*"):
-        return
     for name, _ in resources.pods():
         if name not in covered:
             yield f"{name}: no PodDisruptionBudget"
@@ -100,6 +108,8 @@ def scaling(resources: Set) -> Iterator[str]:
     for scaler in resources.of("ScaledObject"):
         settings = variables_of(resources, "kafka-worker")
         for trigger in scaler["spec"]["triggers"]:
+            if unknown := set(trigger["metadata"]) - KAFKA_TRIGGER:
+                yield f"{named(scaler)}: KEDA knows no {unknown.pop()}"
             for key, variable in trigger["metadata"].items():
                 if key.endswith("FromEnv") and variable not in settings:
                     yield f"{named(scaler)}: {key} is {variable}, which the worker has not"
