@@ -1,10 +1,13 @@
 //! The command line of the worker: help that teaches, errors in one line.
 
-use std::net::IpAddr;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kafka_worker::dlq::DlqCommand;
+use mcp_runtime::Vars;
+use mcp_runtime::probe::{Probe, connect};
 use tokio::net::TcpListener;
 
 /// Without a command: consumes jobs from Kafka, calls an MCP server for each, and commits an offset only when its job has succeeded or is
@@ -21,7 +24,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Work with dead letters: look at them, send them back, clear them away.
     #[command(subcommand)]
-    Dlq(DlqCommand),
+    Dlq(Box<DlqCommand>),
+    /// Asks the worker that runs here with the same variables (ADMIN_BIND, ADMIN_PORT) how it is; exit code 0 only when well.
+    Health(Probe),
 }
 
 const VARIABLES: &str = "\
@@ -52,13 +57,28 @@ All settings are environment variables (default):
 
 Examples:
   KAFKA_BROKERS=localhost:9092 MCP_SERVER_URL=http://localhost:8080 kafka-worker
-  KAFKA_BROKERS=localhost:9092 kafka-worker dlq list --since 2h";
+  KAFKA_BROKERS=localhost:9092 kafka-worker dlq list --since 2h
+  kafka-worker health --ready";
 
 /// Binds the admin port.
 pub(crate) async fn bind(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((address, port))
         .await
         .with_context(|| format!("ADMIN_PORT={port}: {address}:{port} can't be bound; choose another, or 0 for any free one"))
+}
+
+/// Prints how the worker of this machine is.
+pub(crate) async fn health(probe: Probe, vars: &Vars) -> anyhow::Result<()> {
+    let bind = vars.parse(
+        "ADMIN_BIND",
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        "an IP address",
+    )?;
+    let port = vars.number("ADMIN_PORT", 9090, 0, u16::MAX)?;
+    let text = probe.ask(connect(bind, port)).await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
 }
 
 /// Prints the error in one line.

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use mcp_runtime::Vars;
+use mcp_runtime::probe::Probe;
 use mcp_server::access::NewKey;
 
 /// Serves MCP tools, statelessly: any replica answers any request, in any version of the protocol since 2025-03-26.
@@ -20,6 +22,8 @@ pub(crate) enum Command {
     /// API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Asks the server that runs here with the same variables (BIND, PORT) how it is; exit code 0 only when well
+    Health(Probe),
 }
 
 /// About API keys.
@@ -45,10 +49,19 @@ Example:
 impl Command {
     /// Does it.
     pub(crate) fn run(self) -> ExitCode {
-        let Self::Keys(Keys::New(flags)) = self;
-        let printed = flags.make().and_then(|(key, line)| {
+        let text = match self {
+            Self::Keys(Keys::New(flags)) => {
+                flags.make().map(|(key, line)| format!("{key}\n{line}"))
+            }
+            Self::Health(probe) => tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(anyhow::Error::from)
+                .and_then(|runtime| runtime.block_on(mcp_server::health(probe, &Vars::from_env()))),
+        };
+        let printed = text.and_then(|text| {
             let mut out = std::io::stdout();
-            writeln!(out, "{key}\n{line}")?;
+            writeln!(out, "{text}")?;
             Ok(out.flush()?)
         });
         match printed {
@@ -99,7 +112,8 @@ GET /health, /ready, /metrics.
 
 Example:
   MCP_ALLOWED_COMMANDS=uvx,npx mcp-server
-  mcp-server keys new --scope tools:call";
+  mcp-server keys new --scope tools:call
+  mcp-server health --ready";
 
 /// Prints the error in one line.
 #[expect(

@@ -23,9 +23,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The one protocol that the server speaks, as ALPN names it (RFC 7301).
 const ALPN: &[u8] = b"\x08http/1.1";
 
-const CERT: &str = "MCP_TLS_CERT_FILE";
+pub(crate) const CERT: &str = "MCP_TLS_CERT_FILE";
 const KEY: &str = "MCP_TLS_KEY_FILE";
-const CLIENT_CA: &str = "MCP_TLS_CLIENT_CA_FILE";
+pub(crate) const CLIENT_CA: &str = "MCP_TLS_CLIENT_CA_FILE";
 
 /// `MCP_TLS_CERT_FILE`, `MCP_TLS_KEY_FILE`, `MCP_TLS_CLIENT_CA_FILE`: read, checked, and followed when they change.
 #[derive(Clone)]

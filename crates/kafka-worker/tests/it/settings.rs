@@ -180,3 +180,34 @@ async fn help_names_every_variable() {
     assert!(status.success());
     version.wait_for_line("kafka-worker 0", SOON).await;
 }
+
+#[tokio::test]
+async fn health_asks_the_worker_beside_it() {
+    let port = free_port().to_string();
+    let health = async |arguments: &[&str]| {
+        let mut process = Process::builder(env!("CARGO_BIN_EXE_kafka-worker"))
+            .args(arguments)
+            .env("ADMIN_PORT", &port)
+            .start();
+        let status = process.wait_exit(SOON).await;
+        process.wait_for_line("", SOON).await;
+        (status.code(), process.output().join("\n"))
+    };
+    let (code, said) = health(&["health"]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("kafka-worker: /health: nothing answers at 127.0.0.1:"),
+        "{said}"
+    );
+
+    let mut worker = WorkerBuilder::bare()
+        .var("KAFKA_BROKERS", "127.0.0.1:9")
+        .var("ADMIN_PORT", &port)
+        .process();
+    worker.wait_for_line("admin=", SOON).await;
+    let (code, said) = health(&["health"]).await;
+    assert_eq!((code, &*said), (Some(0), r#"{"status":"ok"}"#));
+    let (code, said) = health(&["health", "--ready"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("503") && said.contains("group"), "{said}");
+}

@@ -9,6 +9,7 @@ mod drain;
 mod eras;
 #[path = "../../examples/everything/server.rs"]
 mod everything;
+mod health;
 mod idempotency;
 mod initialize;
 mod keys;

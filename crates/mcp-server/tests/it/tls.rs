@@ -12,6 +12,7 @@ use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 use serde_json::json;
 
+use crate::health::health;
 use crate::server::{PATIENCE, Server};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -115,6 +116,8 @@ async fn with_a_certificate_it_speaks_tls_and_nothing_else_and_takes_up_a_renewe
     assert!(ping(&server, &client(&new, None)).await.is_err());
     let plain = reqwest::get(format!("{}/health", server.url)).await;
     assert!(plain.is_err(), "{plain:?}");
+    let (code, said) = health(&server, &variables).await;
+    assert_eq!((code, &*said), (Some(0), r#"{"status":"ok"}"#));
     // The certificate alone does not fit the key: the old pair stays.
     let renewed = Certified::new("server", Some(&new));
     std::fs::write(&cert, renewed.cert_pem()).unwrap();
@@ -155,6 +158,8 @@ async fn with_an_authority_for_clients_only_those_with_its_certificate_get_in() 
         let seen = probe(&known, path).await.unwrap();
         assert_eq!(seen.status(), 200, "{path}");
     }
+    let (code, said) = health(&server, &variables).await;
+    assert_eq!(code, Some(0), "{said}");
     for _ in 0..2 {
         assert_eq!(ping(&server, &known).await.unwrap()["result"], json!({}));
     }
