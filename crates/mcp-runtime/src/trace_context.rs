@@ -20,6 +20,19 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The names of the headers that carry the context.
 pub const HEADERS: [&str; 2] = [TRACEPARENT, "tracestate"];
 
+/// The trace's id of a `traceparent`: 32 hexadecimal digits.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let id = traceparent.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
+}
+
+/// The trace's id in headers such as [`outgoing`] gives.
+pub fn trace_id_of(headers: &[(String, String)]) -> Option<&str> {
+    let (_, traceparent) = headers.iter().find(|(name, _)| name == TRACEPARENT)?;
+    trace_id(traceparent)
+}
+
 /// The context that `get` finds under the W3C names, if it is a valid one.
 pub fn extract<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Context> {
     let headers: HashMap<String, String> = HEADERS
@@ -38,6 +51,27 @@ pub fn set_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
     if let Some(context) = extract(get) {
         // Fails only where no OpenTelemetry layer is installed, and then there is nothing to link.
         let _ = span.set_parent(context);
+    }
+}
+
+/// Makes `span`, which stands for a message, a child of the context that `get` finds in the message, and links it to
+/// the `ambient` span of the request that brought it. If both are of one trace, the ambient span is the parent: it is a
+/// descendant of the message's context, and nearer.
+pub fn set_message_parent<'a>(span: &Span, ambient: &Span, get: impl Fn(&str) -> Option<&'a str>) {
+    if span.is_disabled() {
+        return;
+    }
+    let Some(context) = extract(get) else {
+        return;
+    };
+    let ambient = ambient.context().span().span_context().clone();
+    if ambient.trace_id() == context.span().span_context().trace_id() {
+        return;
+    }
+    // As above.
+    let _ = span.set_parent(context);
+    if ambient.is_valid() {
+        span.add_link(ambient);
     }
 }
 

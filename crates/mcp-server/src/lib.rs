@@ -13,10 +13,12 @@ mod redis_link;
 mod relay;
 mod replica;
 mod sessions;
+mod spans;
 mod tasks;
 mod tls;
 pub mod tools;
 pub mod transport;
+pub mod variables;
 
 pub use app::{App, run};
 pub use caller::{Caller, TaskSupport};
