@@ -20,6 +20,14 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The names of the headers that carry the context.
 pub const HEADERS: [&str; 2] = [TRACEPARENT, "tracestate"];
 
+/// Longest value that is passed on, in bytes: what W3C asks for of `tracestate`. It may come from anybody, and goes into
+/// headers, records and environments.
+const VALUE_MAX: usize = 512;
+
+fn is_passed_on(value: &str) -> bool {
+    value.len() <= VALUE_MAX && !value.contains(char::is_control)
+}
+
 /// The trace's id of a `traceparent`: 32 hexadecimal digits.
 pub fn trace_id(traceparent: &str) -> Option<&str> {
     let id = traceparent.split('-').nth(1)?;
@@ -89,7 +97,8 @@ pub fn outgoing<'a>(
     if extract(&incoming).is_some() {
         return HEADERS
             .into_iter()
-            .filter_map(|name| Some((name.to_owned(), incoming(name)?.to_owned())))
+            .filter_map(|name| Some((name, incoming(name).filter(|value| is_passed_on(value))?)))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
     }
     let ids = RandomIdGenerator::default();
@@ -102,7 +111,7 @@ pub fn inject(span: &Span) -> Vec<(String, String)> {
     struct Pairs(Vec<(String, String)>);
     impl Injector for Pairs {
         fn set(&mut self, key: &str, value: String) {
-            if !value.is_empty() {
+            if !value.is_empty() && is_passed_on(&value) {
                 self.0.push((key.to_owned(), value));
             }
         }

@@ -11,14 +11,14 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", arg_required_else_help = true)]
 enum Task {
-    Chaos(chaos::Options),
+    Chaos(Box<chaos::Options>),
     Docs(docs::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Task::parse() {
-        Task::Chaos(options) => chaos::run(options).await,
+        Task::Chaos(options) => chaos::run(*options).await,
         Task::Docs(options) => docs::run(&mcp_testkit::fetched::repository(), &options),
     };
     match outcome {

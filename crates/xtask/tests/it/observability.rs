@@ -144,7 +144,7 @@ const COMING: [&str; 12] = [
     "mcp_server_gemini_in_flight",
     "mcp_server_gemini_limited_total",
     "mcp_server_gemini_tokens_total",
-    "mcp_server_sandbox_kills_total",
+    "mcp_server_publications_total",
     "mcp_server_sandbox_layer_missing",
     "mcp_server_svg_rejected_total",
     "mcp_store_up",
