@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use mcp_client::McpClient;
 use mcp_core::Clock;
 use mcp_runtime::{Conditions, trace_context};
+use metrics::gauge;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use crate::engine::dispatcher::{Dispatcher, DispatcherLinks};
 use crate::engine::intake::{Intake, IntakeConfig, IntakeLinks};
 use crate::engine::observer::{Board, Observer};
 use crate::engine::workshop::Workshop;
-use crate::journal::{JobEvent, Journal};
+use crate::journal::{JobEvent, Journal, count};
 use crate::metric_definitions;
 use crate::outbox::Outbox;
 use crate::signals::{Fatal, Holds, Pulse, Sorting};
@@ -51,6 +52,7 @@ impl Worker {
         listener: Option<mpsc::Sender<JobEvent>>,
     ) -> anyhow::Result<Self> {
         metric_definitions::describe();
+        gauge!(metric_definitions::CONCURRENCY).set(count(config.concurrency));
         let holds = Holds::default();
         let fatal = Fatal::default();
         let outbox = Outbox::new(

@@ -9,6 +9,7 @@ use mcp_runtime::vars::{ConfigError, Vars, invalid};
 
 use crate::engine::job::Ordering;
 use crate::kafka::Connection;
+use crate::variables;
 
 /// Everything the worker can be told.
 #[derive(Clone, Debug)]
@@ -56,43 +57,15 @@ pub struct WorkerConfig {
     pub client_id: String,
 }
 
-const KNOWN: &[&str] = &[
-    "ADMIN_BIND",
-    "ADMIN_PORT",
-    "MCP_API_KEY",
-    "MCP_API_KEY_FILE",
-    "MCP_CONSUMER_GROUP",
-    "MCP_SERVER_URL",
-    // The server's, which may run in the same environment.
-    "MCP_API_KEYS_FILE",
-    "MCP_AUTH",
-    "KAFKA_BROKERS",
-    "KAFKA_TOPIC",
-    "KAFKA_DLQ_TOPIC",
-    "KAFKA_RESULT_TOPIC",
-    "WORKER_CONCURRENCY",
-    "WORKER_ORDERING",
-    "WORKER_MAX_ATTEMPTS",
-    "WORKER_RETRY_BASE_MS",
-    "WORKER_RETRY_MAX_MS",
-    "WORKER_JOB_TIMEOUT_MS",
-    "WORKER_JOB_DEADLINE_MS",
-    "WORKER_DRAIN_MS",
-    "WORKER_DLQ_PER_MINUTE",
-    "WORKER_WAITING_MAX",
-    "WORKER_STALL_MS",
-    "WORKER_TOOL_ERROR",
-];
-
 impl WorkerConfig {
     /// Reads and checks the variables.
     ///
     /// # Errors
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        vars.refuse_misspelt("WORKER_", KNOWN)?;
-        for prefix in ["KAFKA_", "MCP_", "ADMIN_"] {
-            vars.refuse_misspelt(prefix, KNOWN)?;
+        let known = variables::known();
+        for prefix in ["WORKER_", "KAFKA_", "MCP_", "ADMIN_"] {
+            vars.refuse_misspelt(prefix, &known)?;
         }
         let connection = Connection::from_vars(vars)?;
         let topics = topics(vars)?;
@@ -108,9 +81,7 @@ impl WorkerConfig {
                 ));
             }
         }
-        let url = vars
-            .get("MCP_SERVER_URL")
-            .unwrap_or("http://mcp-server:8080");
+        let url = vars.text("MCP_SERVER_URL", "http://mcp-server:8080");
         let server_url = ServerUrl::parse(url).map_err(|allowed| ConfigError::InvalidSecret {
             // A URL may hold credentials, so it is not shown.
             name: "MCP_SERVER_URL".into(),
@@ -148,10 +119,7 @@ impl WorkerConfig {
             .get("client.id")
             .map_or_else(default_client_id, |id| id.expose().to_owned());
         Ok(Self {
-            group: vars
-                .get("MCP_CONSUMER_GROUP")
-                .unwrap_or("mcp-workers")
-                .to_owned(),
+            group: vars.text("MCP_CONSUMER_GROUP", "mcp-workers").to_owned(),
             api_key: vars.secret("MCP_API_KEY")?,
             concurrency: vars.number("WORKER_CONCURRENCY", 64, 1, 10_000)?,
             ordering: vars.choice(
@@ -192,10 +160,7 @@ impl WorkerConfig {
 }
 
 fn topics(vars: &Vars) -> Result<Vec<String>, ConfigError> {
-    let mut topics = vars.list("KAFKA_TOPIC")?;
-    if topics.is_empty() {
-        topics.push("mcp-jobs".into());
-    }
+    let mut topics = vars.list_or("KAFKA_TOPIC", &["mcp-jobs"])?;
     for topic in &topics {
         check_topic("KAFKA_TOPIC", topic)?;
     }

@@ -57,9 +57,10 @@ pub struct Journal {
     budget: OnceLock<Gauge>,
 }
 
-/// What counts the jobs that go well, looked up once.
+/// What counts jobs, looked up once; and there from the start, so that the first dead letter is an increase.
 struct TypeMeters {
     succeeded: Counter,
+    dead_lettered: Counter,
     took: Histogram,
 }
 
@@ -79,6 +80,7 @@ impl Journal {
             let label = job_type.map_or(UNKNOWN, JobType::as_str);
             TypeMeters {
                 succeeded: counter!(metric::JOBS, "job_type" => label, "status" => "succeeded"),
+                dead_lettered: counter!(metric::JOBS, "job_type" => label, "status" => "dead-lettered"),
                 took: histogram!(metric::PROCESS_DURATION, "job_type" => label, "error_type" => ""),
             }
         };
@@ -118,7 +120,7 @@ impl Journal {
     /// The job is tried again after `delay`.
     pub fn retrying(&self, job: &Job, failure: &Failure, delay: Duration) {
         tracing::warn!(
-            job_id = job.id(), topic = job.message.topic(), partition = job.message.partition(), offset = job.message.offset(),
+            job_id = job.id(), trace_id = job.trace_id(), topic = job.message.topic(), partition = job.message.partition(), offset = job.message.offset(),
             attempt = job.attempts, code = %failure.code, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "attempt failed, trying again: {}", failure.message
         );
         self.tell(job, || JobEventKind::Retrying(failure.clone(), delay));
@@ -126,7 +128,7 @@ impl Journal {
 
     /// The job waits for the server.
     pub fn held(&self, job: &Job, failure: &Failure) {
-        tracing::debug!(job_id = job.id(), code = %failure.code, "held until the server is back: {}", failure.message);
+        tracing::debug!(job_id = job.id(), trace_id = job.trace_id(), code = %failure.code, "held until the server is back: {}", failure.message);
         self.tell(job, || JobEventKind::Held(failure.clone()));
     }
 
@@ -135,6 +137,7 @@ impl Journal {
         self.meters(job).succeeded.increment(1);
         tracing::info!(
             job_id = job.id(),
+            trace_id = job.trace_id(),
             job_type = job.job_type(),
             topic = job.message.topic(),
             partition = job.message.partition(),
@@ -147,12 +150,11 @@ impl Journal {
 
     /// The dead letter is acknowledged.
     pub fn dead_lettered(&self, job: &Job, failure: &Failure, class: Class) {
-        counter!(metric::JOBS, "job_type" => type_label(job), "status" => "dead-lettered")
-            .increment(1);
+        self.meters(job).dead_lettered.increment(1);
         counter!(metric::DEAD_LETTERS, "code" => failure.code.as_str(), "class" => class.as_str())
             .increment(1);
         tracing::error!(
-            job_id = job.id(), topic = job.message.topic(), partition = job.message.partition(), offset = job.message.offset(),
+            job_id = job.id(), trace_id = job.trace_id(), topic = job.message.topic(), partition = job.message.partition(), offset = job.message.offset(),
             attempts = job.attempts, code = %failure.code, %class, "job dead-lettered: {}", failure.message
         );
         self.tell(job, || {

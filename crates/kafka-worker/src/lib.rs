@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod signals;
 pub mod spans;
 pub mod topics;
+pub mod variables;
 pub mod watchdog;
 
 pub use app::Worker;

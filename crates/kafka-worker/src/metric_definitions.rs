@@ -1,93 +1,56 @@
-//! Every metric of the worker: name, unit, labels, help. Names follow the OpenTelemetry messaging conventions where one
-//! exists; a Prometheus name has `_` for `.` and the unit at its end.
+//! Every metric of the worker. Names follow the OpenTelemetry messaging conventions where one exists; a Prometheus name
+//! has `_` for `.` and the unit at its end.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use mcp_runtime::metric::Metric;
 
-/// Time from the start of an attempt to its outcome, in seconds; labels `job_type`, `error_type` (empty on success).
-pub const PROCESS_DURATION: &str = "messaging_process_duration_seconds";
-/// Records received; label `topic`.
-pub const CONSUMED: &str = "messaging_client_consumed_messages_total";
-/// Records produced and acknowledged (dead letters, results); label `topic`.
-pub const SENT: &str = "messaging_client_sent_messages_total";
-/// Finished jobs; labels `job_type`, `status` (`succeeded`, `dead-lettered`).
-pub const JOBS: &str = "worker_jobs_total";
-/// Dead letters written; labels `code`, `class`.
-pub const DEAD_LETTERS: &str = "worker_dead_letters_total";
-/// Attempts that failed; labels `code`, `class`.
-pub const ATTEMPTS_FAILED: &str = "worker_attempts_failed_total";
-/// Jobs being worked on.
-pub const IN_FLIGHT: &str = "worker_jobs_in_flight";
-/// Jobs that wait for their next attempt.
-pub const RETRIES_PARKED: &str = "worker_retries_parked";
-/// Jobs that wait for a retry, for their time, or behind another job of their key or partition.
-pub const WAITING: &str = "worker_jobs_waiting";
-/// Records received and not finished.
-pub const UNFINISHED: &str = "worker_records_unfinished";
-/// Their size in bytes.
-pub const UNFINISHED_BYTES: &str = "worker_records_unfinished_bytes";
-/// Assigned partitions.
-pub const PARTITIONS_ASSIGNED: &str = "worker_partitions_assigned";
-/// Paused partitions.
-pub const PARTITIONS_PAUSED: &str = "worker_partitions_paused";
-/// Partitions that stand before a batch that can't be read.
-pub const PARTITIONS_CORRUPT: &str = "worker_partitions_corrupt";
-/// 1 while intake is held; label `reason` (`server`, `outbox`, `budget`).
-pub const INTAKE_HELD: &str = "worker_intake_held";
-/// Dead letters that may be written at once; absent without a budget.
-pub const BUDGET_REMAINING: &str = "worker_dead_letter_budget_remaining";
-/// 1 while the circuit breaker over the MCP server is open.
-pub const BREAKER_OPEN: &str = "worker_breaker_open";
-/// Records behind the end of the partition; labels `topic`, `partition`.
-pub const LAG: &str = "worker_partition_lag";
-/// 1 while the partition has lag and nothing moves; labels `topic`, `partition`.
-pub const STALLED: &str = "worker_partition_stalled";
-/// Commits that carried an offset which had moved.
-pub const COMMITS: &str = "worker_commits_total";
-/// Rebalances; label `kind` (`assigned`, `revoked`, `lost`).
-pub const REBALANCES: &str = "worker_rebalances_total";
+/// All metrics of the process: this crate's, and those of the crates that it is made of.
+pub fn exposed() -> Vec<Metric> {
+    [ALL].concat()
+}
 
-/// Tells the recorder units and help texts.
-pub fn describe() {
-    let seconds = Unit::Seconds;
-    describe_histogram!(
-        PROCESS_DURATION,
-        seconds,
-        "Time from the start of an attempt to its outcome"
-    );
-    describe_counter!(CONSUMED, "Records received");
-    describe_counter!(SENT, "Records produced and acknowledged");
-    describe_counter!(JOBS, "Finished jobs");
-    describe_counter!(DEAD_LETTERS, "Dead letters written");
-    describe_counter!(ATTEMPTS_FAILED, "Attempts that failed");
-    describe_gauge!(IN_FLIGHT, "Jobs being worked on");
-    describe_gauge!(RETRIES_PARKED, "Jobs that wait for their next attempt");
-    describe_gauge!(
-        WAITING,
-        "Jobs that wait for a retry, for their time, or behind another job"
-    );
-    describe_gauge!(UNFINISHED, "Records received and not finished");
-    describe_gauge!(
-        UNFINISHED_BYTES,
-        Unit::Bytes,
-        "Size of the records received and not finished"
-    );
-    describe_gauge!(PARTITIONS_ASSIGNED, "Assigned partitions");
-    describe_gauge!(PARTITIONS_PAUSED, "Paused partitions");
-    describe_gauge!(
-        PARTITIONS_CORRUPT,
-        "Partitions that stand before a batch that can't be read"
-    );
-    describe_gauge!(
-        INTAKE_HELD,
-        "1 while intake is held, by the reason that holds it"
-    );
-    describe_gauge!(BUDGET_REMAINING, "Dead letters that may be written at once");
-    describe_gauge!(STALLED, "1 while the partition has lag and nothing moves");
-    describe_gauge!(
-        BREAKER_OPEN,
-        "1 while the circuit breaker over the MCP server is open"
-    );
-    describe_gauge!(LAG, "Records behind the end of the partition");
-    describe_counter!(COMMITS, "Offset commits");
-    describe_counter!(REBALANCES, "Rebalances");
+mcp_runtime::metric_definitions! {
+    /// Time from the start of an attempt to its outcome. `error_type` is the error's code, empty on success.
+    PROCESS_DURATION: Histogram = "messaging_process_duration_seconds" [job_type, error_type];
+    /// Records received.
+    CONSUMED: Counter = "messaging_client_consumed_messages_total" [topic];
+    /// Records produced and acknowledged: dead letters, results.
+    SENT: Counter = "messaging_client_sent_messages_total" [topic] when "the first one is acknowledged";
+    /// Finished jobs; `status` is `succeeded` or `dead-lettered`. All series are there from the start.
+    JOBS: Counter = "worker_jobs_total" [job_type, status];
+    /// Dead letters written.
+    DEAD_LETTERS: Counter = "worker_dead_letters_total" [code, class] when "the first one is written";
+    /// Attempts that failed.
+    ATTEMPTS_FAILED: Counter = "worker_attempts_failed_total" [code, class] when "the first one fails";
+    /// Jobs being worked on.
+    IN_FLIGHT: Gauge = "worker_jobs_in_flight" [];
+    /// Jobs that may be worked on at once: `WORKER_CONCURRENCY`.
+    CONCURRENCY: Gauge = "worker_concurrency" [];
+    /// Jobs that wait for their next attempt.
+    RETRIES_PARKED: Gauge = "worker_retries_parked" [];
+    /// Jobs that wait for a retry, for their time, or behind another job of their key or partition.
+    WAITING: Gauge = "worker_jobs_waiting" [];
+    /// Records received and not finished.
+    UNFINISHED: Gauge = "worker_records_unfinished" [];
+    /// Their size.
+    UNFINISHED_BYTES: Gauge = "worker_records_unfinished_bytes" [];
+    /// Assigned partitions.
+    PARTITIONS_ASSIGNED: Gauge = "worker_partitions_assigned" [];
+    /// Paused partitions.
+    PARTITIONS_PAUSED: Gauge = "worker_partitions_paused" [];
+    /// Partitions that stand before a batch that can't be read.
+    PARTITIONS_CORRUPT: Gauge = "worker_partitions_corrupt" [];
+    /// 1 while intake is held for that reason: `server`, `outbox` or `budget`. All three are there from the start.
+    INTAKE_HELD: Gauge = "worker_intake_held" [reason];
+    /// Dead letters that may be written at once.
+    BUDGET_REMAINING: Gauge = "worker_dead_letter_budget_remaining" [] when "there is a budget: `WORKER_DLQ_PER_MINUTE` is not 0";
+    /// 1 while the circuit breaker over the MCP server is open.
+    BREAKER_OPEN: Gauge = "worker_breaker_open" [];
+    /// Records behind the end of the partition, as its owner sees it; 0 once it is another's.
+    LAG: Gauge = "worker_partition_lag" [topic, partition];
+    /// 1 while the partition has lag and nothing moves.
+    STALLED: Gauge = "worker_partition_stalled" [topic, partition];
+    /// Commits that carried an offset which had moved.
+    COMMITS: Counter = "worker_commits_total" [];
+    /// Rebalances; `kind` is `assigned`, `revoked` or `lost`.
+    REBALANCES: Counter = "worker_rebalances_total" [kind];
 }

@@ -10,6 +10,33 @@ use tracing::field::Empty;
 /// Longest record key in a span, in bytes.
 const KEY_MAX: usize = 256;
 
+/// A record's way from the consumer into the queue of jobs. The job's id goes in by [`decoded`].
+pub fn receive(record: &OwnedMessage, group: &str, client_id: &str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "receive",
+        otel.name = format!("receive {}", record.topic()),
+        otel.kind = "client",
+        messaging.system = "kafka",
+        messaging.operation.name = "receive",
+        messaging.operation.type = "receive",
+        messaging.destination.name = record.topic(),
+        messaging.destination.partition.id = record.partition().to_string(),
+        messaging.kafka.offset = record.offset(),
+        messaging.kafka.message.key = shown_key(record.key()),
+        messaging.consumer.group.name = group,
+        messaging.client.id = client_id,
+        messaging.message.id = Empty,
+    )
+}
+
+/// The record holds that job.
+pub fn decoded(span: &Span, job_id: Option<&str>) {
+    if let Some(id) = job_id {
+        span.record("messaging.message.id", id);
+    }
+}
+
 /// One attempt of the job that `record` holds. Its failure goes in by [`failed`].
 pub fn process(record: &OwnedMessage, job_id: Option<&str>, group: &str, client_id: &str) -> Span {
     tracing::info_span!(

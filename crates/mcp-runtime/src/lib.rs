@@ -3,10 +3,13 @@
 pub mod admin;
 pub mod conditions;
 pub mod flags;
+pub mod log_fields;
+pub mod metric;
 pub mod probe;
 pub mod signals;
 pub mod telemetry;
 pub mod trace_context;
+pub mod variables;
 pub mod vars;
 
 pub use conditions::{Condition, Conditions};

@@ -3,19 +3,22 @@
 mod exporter;
 pub(crate) mod sampler;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use axum::http::Uri;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::format::{self, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use crate::log_fields::Fielded;
 use crate::trace_context;
-use crate::vars::{Vars, invalid};
+use crate::variables::{Documentation, Variable, document};
+use crate::vars::{ConfigError, Vars, invalid};
 use exporter::LazyExporter;
 use sampler::Chosen;
 
@@ -30,6 +33,112 @@ const SECONDS: &[f64] = &[
 enum LogFormat {
     Text,
     Json,
+}
+
+const VARIABLES: &[Variable] = &[
+    Variable::new("RUST_LOG", "what is logged")
+        .allowed("a level, or a list of `target=level`, such as `info,kafka_worker=debug`"),
+    Variable::new("LOG_FORMAT", "how lines of the log are written"),
+    Variable::new(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "the collector: switches traces on, by OTLP over HTTP. Without it trace context is still passed on",
+    )
+    .allowed("an http or https URL; spans go to its `/v1/traces`"),
+    Variable::new(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "the same, for traces alone, and as it stands",
+    )
+    .allowed("an http or https URL"),
+    Variable::new("OTEL_SERVICE_NAME", "the service's name in traces")
+        .default("the program's name")
+        .allowed("a name"),
+    Variable::new("OTEL_SDK_DISABLED", "`true` exports nothing, whatever else is set"),
+    Variable::new(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "more about the process, in each of its spans",
+    )
+    .allowed("`name=value`, comma-separated")
+    .read_elsewhere(),
+    Variable::new(
+        "OTEL_TRACES_SAMPLER",
+        "which traces are exported; `…_ARG` with a ratio, from 0 to 1",
+    )
+    .default("parentbased_always_on")
+    .allowed("`always_on`, `always_off`, `traceidratio`, each also with `parentbased_` before it"),
+    Variable::new("OTEL_TRACES_SAMPLER_ARG", "the ratio of such a sampler")
+        .default("1")
+        .allowed("a number from 0 to 1"),
+    Variable::new(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "headers for the collector, such as its key",
+    )
+    .allowed("`name=value`, comma-separated")
+    .read_elsewhere(),
+    Variable::new("OTEL_BSP_*", "how spans gather before they are sent")
+        .default("OpenTelemetry's")
+        .allowed("see OpenTelemetry's specification"),
+];
+
+/// All that is known of the variables of logs and traces, which every program has.
+pub fn variables() -> Documentation {
+    document(VARIABLES, &[], |vars| {
+        // What is read counts, not what comes of it.
+        let _ = Settings::from_vars("", vars);
+    })
+}
+
+/// What the variables say.
+struct Settings {
+    format: LogFormat,
+    filter: EnvFilter,
+    exported: Option<Exported>,
+}
+
+/// What is exported.
+struct Exported {
+    service: String,
+    sampler: Sampler,
+}
+
+impl Settings {
+    fn from_vars(service: &str, vars: &Vars) -> Result<Self, ConfigError> {
+        let format = vars.choice(
+            "LOG_FORMAT",
+            LogFormat::Text,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        )?;
+        let directives = vars.text("RUST_LOG", "info");
+        let filter = EnvFilter::try_new(directives).map_err(|error| {
+            let allowed = format!("a list of level or target=level ({error})");
+            invalid("RUST_LOG", directives, allowed)
+        })?;
+        let name = vars.get("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
+        let sampler = sampler::from_vars(vars)?;
+        let mut is_exported = false;
+        for variable in [
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ] {
+            let Some(endpoint) = vars.get(variable) else {
+                continue;
+            };
+            let scheme = endpoint.parse::<Uri>().ok();
+            let scheme = scheme.as_ref().and_then(Uri::scheme_str);
+            if !matches!(scheme, Some("http" | "https")) {
+                return Err(invalid(variable, endpoint, "an http or https URL"));
+            }
+            is_exported = true;
+        }
+        is_exported &= !vars.parse("OTEL_SDK_DISABLED", false, "true or false")?;
+        Ok(Self {
+            format,
+            filter,
+            exported: is_exported.then_some(Exported {
+                service: name,
+                sampler,
+            }),
+        })
+    }
 }
 
 /// What [`Telemetry::init`] started; keep it until the end and call [`Telemetry::shutdown`] then.
@@ -48,29 +157,28 @@ impl Telemetry {
     /// # Errors
     /// A bad value, or a second call in one process.
     pub fn init(service: &'static str, vars: &Vars) -> anyhow::Result<Self> {
-        let format = vars.choice(
-            "LOG_FORMAT",
-            LogFormat::Text,
-            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-        )?;
-        let directives = vars.get("RUST_LOG").unwrap_or("info");
-        let filter = EnvFilter::try_new(directives).map_err(|error| {
-            invalid(
-                "RUST_LOG",
-                directives,
-                format!("a list of level or target=level ({error})"),
-            )
-        })?;
-        let traces = tracer_provider(service, vars)?;
+        let settings = Settings::from_vars(service, vars)?;
+        let filter = settings.filter;
+        let traces = settings.exported.map(tracer_provider);
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        let lines = match format {
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let lines = match settings.format {
             LogFormat::Text => lines
-                .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+                .with_ansi(is_terminal)
+                .event_format(Fielded {
+                    format: format::format().with_ansi(is_terminal),
+                    is_json: false,
+                })
                 .boxed(),
             LogFormat::Json => lines
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
+                .fmt_fields(JsonFields::new())
+                .event_format(Fielded {
+                    format: format::format()
+                        .json()
+                        .flatten_event(true)
+                        .with_span_list(false),
+                    is_json: true,
+                })
                 .boxed(),
         };
         // The filter is for the log alone: spans exist whatever is logged, because they are exported.
@@ -123,33 +231,24 @@ fn is_hidden(event: &tracing::Metadata<'_>) -> bool {
     is_request || event.target() == trace_context::TARGET
 }
 
-/// None where no traces are exported.
-fn tracer_provider(
-    service: &'static str,
-    vars: &Vars,
-) -> anyhow::Result<Option<SdkTracerProvider>> {
-    let sampler = sampler::from_vars(vars)?;
-    let name = vars.get("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
-    let endpoint = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    ]
-    .into_iter()
-    .find_map(|name| Some((name, vars.get(name)?)));
-    let disabled = vars.parse("OTEL_SDK_DISABLED", false, "true or false")?;
-    let Some((variable, endpoint)) = endpoint.filter(|_| !disabled) else {
-        return Ok(None);
-    };
-    let scheme = endpoint.parse::<Uri>().ok();
-    let scheme = scheme.as_ref().and_then(Uri::scheme_str);
-    ensure!(
-        matches!(scheme, Some("http" | "https")),
-        invalid(variable, endpoint, "an http:// or https:// URL")
-    );
-    trace_context::sample_by(sampler.clone());
-    let provider = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(name).build())
-        .with_sampler(Chosen(sampler))
-        .with_batch_exporter(LazyExporter::default());
-    Ok(Some(provider.build()))
+/// Exports the spans of that service.
+fn tracer_provider(exported: Exported) -> SdkTracerProvider {
+    trace_context::sample_by(exported.sampler.clone());
+    SdkTracerProvider::builder()
+        .with_resource(
+            Resource::builder()
+                .with_service_name(exported.service)
+                .build(),
+        )
+        .with_sampler(Chosen(exported.sampler))
+        .with_batch_exporter(LazyExporter::default())
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_names_what_the_settings_read() {
+        assert_eq!(super::variables().faults, [""; 0]);
+    }
 }

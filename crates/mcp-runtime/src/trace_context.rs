@@ -22,6 +22,27 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The names of the headers that carry the context.
 pub const HEADERS: [&str; 2] = [TRACEPARENT, "tracestate"];
 
+/// Longest value that is passed on, in bytes: what W3C asks for of `tracestate`. It may come from anybody, and goes into
+/// headers, records and environments.
+const VALUE_MAX: usize = 512;
+
+fn is_passed_on(value: &str) -> bool {
+    value.len() <= VALUE_MAX && !value.contains(char::is_control)
+}
+
+/// The trace's id of a `traceparent`: 32 hexadecimal digits.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let id = traceparent.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
+}
+
+/// The trace's id in headers such as [`outgoing`] gives.
+pub fn trace_id_of(headers: &[(String, String)]) -> Option<&str> {
+    let (_, traceparent) = headers.iter().find(|(name, _)| name == TRACEPARENT)?;
+    trace_id(traceparent)
+}
+
 /// The context that `get` finds under the W3C names, if it is a valid one.
 pub fn extract<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Context> {
     /// What was found, in the order of [`HEADERS`].
@@ -94,6 +115,23 @@ pub fn sample<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Sample {
     }
 }
 
+/// Whether a message gets a span: by the context that `get` finds in it, by the `ambient` span of the request that brought
+/// it, or where it came with no request, by the sampler.
+pub fn is_recorded<'a>(ambient: &Span, get: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let Some(sampler) = SAMPLER.get() else {
+        return false;
+    };
+    if let Some(parent) = extract(get) {
+        let trace_id = parent.span().span_context().trace_id();
+        return is_chosen(sampler, Some(&parent), trace_id);
+    }
+    let is_in_a_request = Context::map_current(|context| context.has_active_span());
+    match is_in_a_request {
+        true => !ambient.is_disabled(),
+        false => matches!(sample(|_| None), Sample::Record),
+    }
+}
+
 /// Makes `span` a child of the context that `get` finds, if there is one.
 pub fn set_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
     if span.is_disabled() {
@@ -102,6 +140,27 @@ pub fn set_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
     if let Some(context) = extract(get) {
         // Fails only where no OpenTelemetry layer is installed, and then there is nothing to link.
         let _ = span.set_parent(context);
+    }
+}
+
+/// Makes `span`, which stands for a message, a child of the context that `get` finds in the message, and links it to
+/// the `ambient` span of the request that brought it. If both are of one trace, the ambient span is the parent: it is a
+/// descendant of the message's context, and nearer.
+pub fn set_message_parent<'a>(span: &Span, ambient: &Span, get: impl Fn(&str) -> Option<&'a str>) {
+    if span.is_disabled() {
+        return;
+    }
+    let Some(context) = extract(get) else {
+        return;
+    };
+    let ambient = ambient.context().span().span_context().clone();
+    if ambient.trace_id() == context.span().span_context().trace_id() {
+        return;
+    }
+    // As above.
+    let _ = span.set_parent(context);
+    if ambient.is_valid() {
+        span.add_link(ambient);
     }
 }
 
@@ -119,7 +178,8 @@ pub fn outgoing<'a>(
     if extract(&incoming).is_some() {
         return HEADERS
             .into_iter()
-            .filter_map(|name| Some((name.to_owned(), incoming(name)?.to_owned())))
+            .filter_map(|name| Some((name, incoming(name).filter(|value| is_passed_on(value))?)))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
     }
     let ids = RandomIdGenerator::default();
@@ -132,7 +192,7 @@ pub fn inject(span: &Span) -> Vec<(String, String)> {
     struct Pairs(Vec<(String, String)>);
     impl Injector for Pairs {
         fn set(&mut self, key: &str, value: String) {
-            if !value.is_empty() {
+            if !value.is_empty() && is_passed_on(&value) {
                 self.0.push((key.to_owned(), value));
             }
         }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_core::Secret;
@@ -57,7 +58,22 @@ const MISSPELT: usize = 2;
 
 /// Variables by name. An empty value counts as not set, as Compose and Kubernetes templates produce them.
 #[derive(Clone, Default)]
-pub struct Vars(BTreeMap<String, String>);
+pub struct Vars {
+    values: BTreeMap<String, String>,
+    /// What was read, where somebody wants to know.
+    readings: Option<Arc<Mutex<BTreeMap<String, Reading>>>>,
+}
+
+/// How a variable was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What it is when it is not set.
+    pub default: Option<String>,
+    /// What it may be.
+    pub allowed: Option<String>,
+    /// Whether `{name}_FILE` may stand for it.
+    pub is_secret: bool,
+}
 
 impl Vars {
     /// The process environment. What is no UTF-8 gets replacement characters, which no check lets through.
@@ -70,17 +86,48 @@ impl Vars {
             .collect()
     }
 
+    /// How `read` reads these variables: each name that it asks for, with what it says of it.
+    pub fn observed(&self, read: impl FnOnce(&Self)) -> BTreeMap<String, Reading> {
+        let readings = Arc::default();
+        read(&Self {
+            values: self.values.clone(),
+            readings: Some(Arc::clone(&readings)),
+        });
+        let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *readings)
+    }
+
+    /// Notes how `name` is read. What was said of it before stays.
+    fn note(&self, name: &str, reading: impl FnOnce() -> Reading) {
+        let Some(readings) = &self.readings else {
+            return;
+        };
+        let new = reading();
+        let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = readings.entry(name.to_owned()).or_default();
+        known.default = known.default.take().or(new.default);
+        known.allowed = known.allowed.take().or(new.allowed);
+        known.is_secret |= new.is_secret;
+    }
+
     /// The value of `name`, if set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.note(name, Reading::default);
+        self.values
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
 
+    /// The value of `name`, or `default`.
+    pub fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        self.note(name, || Reading::new(default, None));
+        self.get(name).unwrap_or(default)
+    }
+
     /// The same variables, with `name` set to `value`: what a flag says wins over the environment.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
+        self.values.insert(name.to_owned(), value.into());
         self
     }
 
@@ -89,7 +136,7 @@ impl Vars {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
-        self.0
+        self.values
             .range(prefix.to_owned()..)
             .take_while(move |(name, _)| name.starts_with(prefix))
             .map(move |(name, value)| (&name[prefix.len()..], value.as_str()))
@@ -97,6 +144,7 @@ impl Vars {
 
     /// The value of `name`, which must be set.
     pub fn required(&self, name: &str, allowed: &str) -> Result<&str, ConfigError> {
+        self.note(name, || Reading::new("required", Some(allowed)));
         self.get(name).ok_or_else(|| ConfigError::Missing {
             name: name.into(),
             allowed: allowed.into(),
@@ -104,12 +152,13 @@ impl Vars {
     }
 
     /// The value of `name` read as `T`, or `default`.
-    pub fn parse<T: FromStr>(
+    pub fn parse<T: FromStr + Display>(
         &self,
         name: &str,
         default: T,
         allowed: &str,
     ) -> Result<T, ConfigError> {
+        self.note(name, || Reading::new(&default, Some(allowed)));
         match self.get(name) {
             None => Ok(default),
             Some(value) => value
@@ -149,12 +198,24 @@ impl Vars {
     }
 
     /// One of a few names.
-    pub fn choice<T: Copy>(
+    pub fn choice<T: Copy + PartialEq>(
         &self,
         name: &str,
         default: T,
         choices: &[(&str, T)],
     ) -> Result<T, ConfigError> {
+        self.note(name, || {
+            let usual = choices.iter().find(|(_, choice)| *choice == default);
+            let names: Vec<_> = choices
+                .iter()
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            Reading {
+                default: usual.map(|(name, _)| (*name).to_owned()),
+                allowed: Some(names.join(", ")),
+                is_secret: false,
+            }
+        });
         let Some(value) = self.get(name) else {
             return Ok(default);
         };
@@ -170,8 +231,18 @@ impl Vars {
 
     /// A comma-separated list; empty when not set. One that is set and names nothing is a mistake.
     pub fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
+        self.list_or(name, &[])
+    }
+
+    /// The same with a default.
+    pub fn list_or(&self, name: &str, default: &[&str]) -> Result<Vec<String>, ConfigError> {
+        self.note(name, || Reading {
+            default: Some(default.join(",")).filter(|default| !default.is_empty()),
+            allowed: Some("a comma-separated list".into()),
+            is_secret: false,
+        });
         let Some(value) = self.get(name) else {
-            return Ok(Vec::new());
+            return Ok(default.iter().map(|&entry| entry.to_owned()).collect());
         };
         let entries: Vec<_> = value
             .split(',')
@@ -188,6 +259,11 @@ impl Vars {
     /// A secret: the value of `name`, or the content of the file that `{name}_FILE` names, without the line's end.
     pub fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {
         let file_name = format!("{name}_FILE");
+        self.note(name, || Reading {
+            default: None,
+            allowed: Some("text; or the file that holds it".into()),
+            is_secret: true,
+        });
         match (self.get(name), self.get(&file_name)) {
             (Some(_), Some(_)) => Err(ConfigError::InvalidSecret {
                 name: name.into(),
@@ -214,20 +290,20 @@ impl Vars {
     /// Refuses names that begin with `prefix` and differ from one of `known` by a letter or two: a typing error must not
     /// silently leave a default in force. Other names are other programs' business, as are those that Kubernetes sets
     /// for a service of that name.
-    pub fn refuse_misspelt(&self, prefix: &str, known: &[&str]) -> Result<(), ConfigError> {
+    pub fn refuse_misspelt(
+        &self,
+        prefix: &str,
+        known: &[impl AsRef<str>],
+    ) -> Result<(), ConfigError> {
         for (rest, _) in self.with_prefix(prefix) {
             let name = format!("{prefix}{rest}");
-            if known.contains(&name.as_str()) {
+            let mut known = known.iter().map(AsRef::as_ref);
+            if known.clone().any(|known| known == name) {
                 continue;
             }
-            let near = known
-                .iter()
-                .find(|candidate| distance(candidate, &name) <= MISSPELT);
-            if let Some(nearest) = near {
-                return Err(ConfigError::Misspelt {
-                    name,
-                    nearest: (*nearest).to_owned(),
-                });
+            if let Some(nearest) = known.find(|known| distance(known, &name) <= MISSPELT) {
+                let nearest = nearest.to_owned();
+                return Err(ConfigError::Misspelt { name, nearest });
             }
         }
         Ok(())
@@ -236,12 +312,23 @@ impl Vars {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
+        Self {
+            values: pairs
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
-        )
+            readings: None,
+        }
+    }
+}
+
+impl Reading {
+    fn new(default: impl Display, allowed: Option<&str>) -> Self {
+        Self {
+            default: Some(default.to_string()),
+            allowed: allowed.map(str::to_owned),
+            is_secret: false,
+        }
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Handshake<'a, R, W> {
     last_id: i64,
     /// Whether requests carry the `_meta` of the modern era.
     modern: bool,
+    /// W3C trace headers that each request carries in its `_meta`.
+    trace: &'a [(String, String)],
 }
 
 impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
@@ -96,7 +98,14 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
             limits,
             last_id: 0,
             modern: false,
+            trace: &[],
         }
+    }
+
+    /// The same, within a trace.
+    pub(crate) fn within(mut self, trace: &'a [(String, String)]) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// Goes through it all. Takes as long as the program lets it: the caller sets the deadline.
@@ -246,15 +255,19 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
 
     async fn send(&mut self, method: &str, mut params: Object) -> Result<i64, HandshakeError> {
         self.last_id += 1;
+        let mut meta = Object::new();
         if self.modern {
-            params.insert(
-                "_meta".into(),
-                json!({
-                    "io.modelcontextprotocol/protocolVersion": MODERN,
-                    "io.modelcontextprotocol/clientInfo": client_info(),
-                    "io.modelcontextprotocol/clientCapabilities": {},
-                }),
-            );
+            meta = object(json!({
+                "io.modelcontextprotocol/protocolVersion": MODERN,
+                "io.modelcontextprotocol/clientInfo": client_info(),
+                "io.modelcontextprotocol/clientCapabilities": {},
+            }));
+        }
+        for (name, value) in self.trace {
+            meta.insert(name.clone(), value.as_str().into());
+        }
+        if !meta.is_empty() {
+            params.insert("_meta".into(), meta.into());
         }
         let mut request = json!({"jsonrpc": "2.0", "id": self.last_id, "method": method});
         if !params.is_empty() {

@@ -106,6 +106,16 @@ impl Launch {
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.secret.iter().filter_map(|name| self.env.get(name))
     }
+
+    /// Adds trace headers as variables, unless the policy or the caller has set them.
+    pub(crate) fn tell(&mut self, trace: &[(String, String)]) {
+        for (name, value) in trace {
+            let value = || Secret::new(value.as_str());
+            self.env
+                .entry(name.to_ascii_uppercase())
+                .or_insert_with(value);
+        }
+    }
 }
 
 /// The folders of a shorthand policy.

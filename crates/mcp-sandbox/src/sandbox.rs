@@ -32,6 +32,8 @@ pub struct Sandbox {
     launcher: Arc<PathBuf>,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
+    /// W3C trace headers that programs are told.
+    trace: Arc<[(String, String)]>,
 }
 
 impl Sandbox {
@@ -50,6 +52,17 @@ impl Sandbox {
             policy: Arc::new(policy),
             launcher: Arc::new(launcher),
             tracker: TaskTracker::new(),
+            trace: Arc::default(),
+        }
+    }
+
+    /// The same sandbox for launches within a trace, of which `headers` (`traceparent`, `tracestate`) tell the program:
+    /// in the `_meta` of each request (MCP, SEP-414), and as variables in capitals (OpenTelemetry's environment carrier).
+    #[must_use]
+    pub fn within(&self, headers: Vec<(String, String)>) -> Self {
+        Self {
+            trace: headers.into(),
+            ..self.clone()
         }
     }
 
@@ -79,7 +92,8 @@ impl Sandbox {
         name: &str,
         server: &StdioServer,
     ) -> Result<ServerInitializeResult, Failure> {
-        let launch = self.admit(server).await?;
+        let mut launch = self.admit(server).await?;
+        launch.tell(&self.trace);
         let permit = self.permit().await?;
         // Before anything runs, and without arguments and values: both may hold secrets.
         tracing::info!(
@@ -183,7 +197,9 @@ impl Attempt<'_> {
             limits.message_bytes,
             limits.output_bytes,
         );
-        let handshake = Handshake::new(&mut lines, &mut running.stdin, limits).run(opening);
+        let handshake = Handshake::new(&mut lines, &mut running.stdin, limits)
+            .within(&self.sandbox.trace)
+            .run(opening);
         let outcome = timeout_at(self.deadline, handshake).await;
         let ended_at = Instant::now();
         let silent = lines.is_silent();

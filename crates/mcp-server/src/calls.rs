@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use futures::FutureExt as _;
-use mcp_core::{ErrorCode, Failure, idempotency};
-use mcp_runtime::trace_context::TRACEPARENT;
+use mcp_core::{ErrorCode, Failure};
+use mcp_runtime::trace_context;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use metrics::counter;
 use rmcp::model::{CallToolResult, CreateTaskResult};
@@ -22,7 +22,7 @@ use crate::access::audit::{self, CANCELLED};
 use crate::access::gate::{PeerAddress, Principal};
 use crate::access::{Access, ApiKey, Scope};
 use crate::caller::Caller;
-use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once, key_of};
+use crate::idempotency::{BadKey, CallId, Idempotency, NotOnce, Once};
 use crate::metric_definitions as metric;
 use crate::tools::{Offered, ToolContext, Tools};
 
@@ -35,7 +35,7 @@ pub(crate) struct Timeouts {
 
 /// The variable, its default and its bounds, in milliseconds.
 const TIMEOUT: &str = "MCP_TOOL_TIMEOUT_MS";
-const TIMEOUT_DEFAULT: u64 = 300_000;
+const TIMEOUT_DEFAULT: &str = "300000";
 const TIMEOUT_BOUNDS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
 /// How much longer than a call may take one that repeats it waits for its end.
 const AFTER: Duration = Duration::from_secs(5);
@@ -46,11 +46,14 @@ impl Timeouts {
     /// # Errors
     /// When it is something else.
     pub(crate) fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        // Single tools may be named without a word on the others.
+        let usual = [TIMEOUT_DEFAULT.to_owned()];
+        let given = vars.list_or(TIMEOUT, &[TIMEOUT_DEFAULT])?;
         let mut timeouts = Self {
-            all: Duration::from_millis(TIMEOUT_DEFAULT),
+            all: Duration::ZERO,
             own: BTreeMap::new(),
         };
-        for entry in vars.list(TIMEOUT)? {
+        for entry in usual.iter().chain(&given) {
             let (tool, millis) = match entry.split_once('=') {
                 Some((tool, millis)) => (Some(tool.trim()), millis),
                 None => (None, entry.as_str()),
@@ -61,7 +64,7 @@ impl Timeouts {
                 let allowed = format!(
                     "milliseconds for every tool, or tool=milliseconds, comma-separated, from {least} to {most}"
                 );
-                return Err(invalid(TIMEOUT, &entry, allowed));
+                return Err(invalid(TIMEOUT, entry, allowed));
             };
             let timeout = Duration::from_millis(millis);
             match tool {
@@ -120,7 +123,7 @@ pub(crate) enum CallError {
 
 impl CallError {
     /// Its name in the audit log.
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Tool(failure) => failure.code.as_str(),
             Self::Forbidden(_) => "forbidden",
@@ -152,22 +155,21 @@ enum Unkept {
 }
 
 impl Calls {
-    /// Calls the tool for `caller`. `parts` are those of the HTTP request, `meta_key` the idempotency key in `_meta`. When
-    /// this is dropped, the call is given up.
+    /// Calls the tool for `caller`. `parts` are those of the HTTP request, `key` is the idempotency key, `trace` the trace
+    /// headers for what is called next. When this is dropped, the call is given up.
     pub(crate) async fn run(
         &self,
         offered: &Offered,
         arguments: Map<String, Value>,
         caller: Caller,
         parts: Option<&Parts>,
-        meta_key: Option<&Value>,
+        key: Result<Option<String>, BadKey>,
+        trace: Arc<[(String, String)]>,
     ) -> Result<CallToolResult, CallError> {
         let name = offered.tool.name();
         let api_key = self
             .api_key(parts)
             .ok_or(CallError::Forbidden(Scope::of_tool(name)))?;
-        let header = parts.and_then(|parts| parts.headers.get(idempotency::HEADER));
-        let key = key_of(meta_key, header);
         let mut written = audit::Call {
             log: self.access.audit(),
             caller: &api_key,
@@ -175,7 +177,7 @@ impl Calls {
             tool: name,
             idempotency_key: key.as_ref().ok().and_then(|key| key.as_deref()),
             replayed: false,
-            trace_id: trace_id(parts),
+            trace_id: trace_context::trace_id_of(&trace),
             began: Instant::now(),
             outcome: CANCELLED,
         };
@@ -186,6 +188,7 @@ impl Calls {
             let context = ToolContext {
                 idempotency_key: key.clone(),
                 caller: caller.clone(),
+                trace: trace.clone(),
             };
             match key {
                 None => {
@@ -291,14 +294,6 @@ async fn has_failed(caller: &Caller, task: &CreateTaskResult) -> bool {
 fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
     let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
     Some(*peer)
-}
-
-/// The trace's id of a W3C `traceparent`.
-fn trace_id(parts: Option<&Parts>) -> Option<&str> {
-    let header = parts?.headers.get(TRACEPARENT)?.to_str().ok()?;
-    let id = header.split('-').nth(1)?;
-    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id.then_some(id)
 }
 
 /// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.

@@ -13,6 +13,7 @@ use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
 use crate::idempotency::IdempotencyConfig;
 use crate::tls::Tls;
+use crate::variables;
 
 /// Everything the server can be told.
 #[derive(Clone, Debug)]
@@ -56,55 +57,17 @@ const BODY_BOUNDS: (usize, usize, usize) = (1_024, 1 << 30, 4 * 1024 * 1024);
 /// A day, in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
-const KNOWN: &[&str] = &[
-    "MCP_ALLOWED_COMMANDS",
-    "MCP_ALLOWED_HOSTS",
-    "MCP_ALLOWED_ORIGINS",
-    "MCP_API_KEYS_FILE",
-    "MCP_AUDIT_LOG",
-    "MCP_AUTH",
-    "MCP_DRAIN_MS",
-    "MCP_ENV_DIR",
-    "MCP_IDEMPOTENCY_LEASE_MS",
-    "MCP_IDEMPOTENCY_MAX_BYTES",
-    "MCP_IDEMPOTENCY_MAX_ENTRIES",
-    "MCP_IDEMPOTENCY_TTL_MS",
-    "MCP_KEY_BURST",
-    "MCP_KEY_CONCURRENCY",
-    "MCP_KEY_RATE",
-    "MCP_LAUNCH_POLICY",
-    "MCP_MAX_BODY_BYTES",
-    "MCP_MAX_BODY_BYTES_IN_FLIGHT",
-    "MCP_MAX_CONNECTIONS",
-    "MCP_MAX_IN_FLIGHT",
-    "MCP_MAX_STREAMS",
-    "MCP_STATE_KEY",
-    "MCP_STATE_KEY_FILE",
-    "MCP_TLS_CERT_FILE",
-    "MCP_TLS_CLIENT_CA_FILE",
-    "MCP_TLS_KEY_FILE",
-    "MCP_TOOL_TIMEOUT_MS",
-    "MCP_WORK_DIR",
-    // The worker's, which may run in the same environment.
-    "MCP_API_KEY",
-    "MCP_API_KEY_FILE",
-    "MCP_CONSUMER_GROUP",
-    "MCP_SERVER_URL",
-];
-
 impl ServerConfig {
     /// Reads and checks the variables. Files and commands that a launch policy names are looked up here.
     ///
     /// # Errors
     /// The first variable that does not fit.
     pub fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
-        vars.refuse_misspelt("MCP_", KNOWN)?;
+        vars.refuse_misspelt("MCP_", &variables::known())?;
         let bind = vars.parse("BIND", IpAddr::V4(Ipv4Addr::LOCALHOST), "an IP address")?;
         authentication(vars, bind)?;
-        let allowed_hosts = or_loopback(
-            vars.list("MCP_ALLOWED_HOSTS")?,
-            &["localhost", "127.0.0.1", "[::1]"],
-        );
+        let loopback = ["localhost", "127.0.0.1", "[::1]"];
+        let allowed_hosts = vars.list_or("MCP_ALLOWED_HOSTS", &loopback)?;
         for host in &allowed_hosts {
             let plain = !host.contains('/') && !host.contains(char::is_whitespace);
             if !plain {
@@ -115,17 +78,15 @@ impl ServerConfig {
                 ));
             }
         }
-        let allowed_origins = or_loopback(
-            vars.list("MCP_ALLOWED_ORIGINS")?,
-            &[
-                "http://localhost:*",
-                "http://127.0.0.1:*",
-                "http://[::1]:*",
-                "https://localhost:*",
-                "https://127.0.0.1:*",
-                "https://[::1]:*",
-            ],
-        );
+        let loopback = [
+            "http://localhost:*",
+            "http://127.0.0.1:*",
+            "http://[::1]:*",
+            "https://localhost:*",
+            "https://127.0.0.1:*",
+            "https://[::1]:*",
+        ];
+        let allowed_origins = vars.list_or("MCP_ALLOWED_ORIGINS", &loopback)?;
         for origin in &allowed_origins {
             if !origin.contains("://") && origin != "*" && origin != "null" {
                 return Err(invalid(
@@ -220,16 +181,13 @@ fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
     Ok(key)
 }
 
-fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
-    if list.is_empty() {
-        return loopback.iter().map(|&entry| entry.to_owned()).collect();
-    }
-    list
-}
-
 fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
     let lookup = |name: &str| vars.get(name).map(str::to_owned);
     let commands = vars.list("MCP_ALLOWED_COMMANDS")?;
+    let folders = Folders {
+        env_dir: vars.path("MCP_ENV_DIR"),
+        work_dir: vars.path("MCP_WORK_DIR"),
+    };
     match vars.get("MCP_LAUNCH_POLICY") {
         Some(file) if !commands.is_empty() => Err(invalid(
             "MCP_LAUNCH_POLICY",
@@ -239,19 +197,13 @@ fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
         Some(file) => LaunchPolicy::from_file(Path::new(file), &lookup)
             .map_err(|error| invalid("MCP_LAUNCH_POLICY", file, format!("a policy file: {error}"))),
         None if commands.is_empty() => Ok(LaunchPolicy::deny_all()),
-        None => {
-            let folders = Folders {
-                env_dir: vars.path("MCP_ENV_DIR"),
-                work_dir: vars.path("MCP_WORK_DIR"),
-            };
-            LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
-                invalid(
-                    "MCP_ALLOWED_COMMANDS",
-                    &commands.join(","),
-                    format!("programs that exist: {error}"),
-                )
-            })
-        }
+        None => LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
+            invalid(
+                "MCP_ALLOWED_COMMANDS",
+                &commands.join(","),
+                format!("programs that exist: {error}"),
+            )
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,7 @@ pub(crate) async fn accept(
             site: Arc::clone(&site),
             peer: PeerAddress(peer),
             watcher: connections.watcher(),
+            _counted: Counted::enter(),
         };
         match tls.clone() {
             None => tokio::spawn(connection.serve(stream)),
@@ -95,6 +96,23 @@ struct Connection {
     site: Arc<Site>,
     peer: PeerAddress,
     watcher: Watcher,
+    _counted: Counted,
+}
+
+/// Counts a connection while it is open.
+struct Counted;
+
+impl Counted {
+    fn enter() -> Self {
+        gauge!(metric::CONNECTIONS).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!(metric::CONNECTIONS).decrement(1.0);
+    }
 }
 
 impl Connection {
@@ -104,6 +122,7 @@ impl Connection {
             site,
             peer,
             watcher,
+            _counted,
         } = self;
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer);

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{ErrorCode, Failure, ToolError, idempotency};
+use mcp_runtime::log_fields::{Fields, TRACE_ID};
+use mcp_runtime::trace_context;
 use metrics::counter;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
     CompleteRequestMethod, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
-    CustomResult, GetTaskParams, GetTaskResult, Implementation, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-    ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
+    CustomResult, GetTaskParams, GetTaskResult, Implementation, JsonObject,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use tracing::{Instrument as _, Span};
 
 use crate::caller::Caller;
 use crate::calls::{CallError, Calls};
-use crate::idempotency::NotOnce;
+use crate::idempotency::{BadKey, NotOnce, key_of};
 use crate::metric_definitions as metric;
-use crate::tools::Tools;
+use crate::spans;
+use crate::tools::{Offered, Tools};
 
 /// How long clients may keep the list of tools: it is the same until the process ends.
 const TOOLS_TTL_MS: u64 = 60_000;
@@ -41,6 +45,71 @@ impl Handler {
             calls,
         }
     }
+
+    /// A call of a tool, in its span.
+    async fn call(
+        &self,
+        tool: &Offered,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+        key: Result<Option<String>, BadKey>,
+        trace: Arc<[(String, String)]>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let (parts, caller) = (context.extensions.get(), Caller::of(context));
+        let call = self.calls.run(tool, arguments, caller, parts, key, trace);
+        let outcome = tokio::select! {
+            outcome = call => outcome,
+            // The caller went away. Dropping the call ends what it started.
+            () = context.ct.cancelled() => {
+                return Err(ErrorData::internal_error("the call was cancelled", None));
+            }
+        };
+        match &outcome {
+            Ok(result) if result.is_error == Some(true) => {
+                spans::failed(&Span::current(), "tool_error")
+            }
+            Ok(_) => {}
+            // It goes on in another request.
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::InputRequired => {}
+            Err(error) => spans::failed(&Span::current(), error.name()),
+        }
+        match outcome {
+            Ok(result) => Ok(result.into()),
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::Internal => {
+                Err(ErrorData::internal_error(failure.message, None))
+            }
+            // The call goes on in another request, or has nobody to ask.
+            Err(CallError::Tool(failure)) if failure.code == ErrorCode::InputRequired => {
+                Ok(error_result(&failure).into())
+            }
+            Err(CallError::Tool(failure)) => {
+                counter!(metric::TOOL_ERRORS, "tool" => tool.tool.name(), "code" => failure.code.as_str()).increment(1);
+                tracing::warn!(tool = tool.tool.name(), code = %failure.code, "tool failed: {}", failure.message);
+                Ok(error_result(&failure).into())
+            }
+            Err(error @ CallError::Forbidden(_)) => {
+                Err(ErrorData::invalid_request(error.to_string(), None))
+            }
+            Err(error @ (CallError::BadKey(_) | CallError::NotOnce(NotOnce::OtherCall))) => {
+                Err(ErrorData::invalid_params(error.to_string(), None))
+            }
+            // -32603 is what callers try again.
+            Err(error @ CallError::NotOnce(_)) => {
+                Err(ErrorData::internal_error(error.to_string(), None))
+            }
+        }
+    }
+}
+
+/// What each log line of a call says besides its own.
+fn log_fields(trace: &[(String, String)], key: Option<&str>) -> Fields {
+    let trace_id = trace_context::trace_id_of(trace).map(str::to_owned);
+    // It holds the job's id: `{topic}/{jobID}/{step}`.
+    let key = key.map(|key| mcp_core::text::bounded(key, 256));
+    [(TRACE_ID, trace_id), ("idempotency_key", key)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 impl ServerHandler for Handler {
@@ -88,41 +157,16 @@ impl ServerHandler for Handler {
             ));
         };
         let arguments = request.arguments.unwrap_or_default();
-        let caller = Caller::of(&context);
-        let key = context.meta.0.get(idempotency::META_KEY);
-        let call = self.calls.run(tool, arguments, caller, parts, key);
-        let outcome = tokio::select! {
-            outcome = call => outcome,
-            // The caller went away. Dropping the call ends what it started.
-            () = context.ct.cancelled() => {
-                return Err(ErrorData::internal_error("the call was cancelled", None));
-            }
-        };
-        match outcome {
-            Ok(result) => Ok(result.into()),
-            Err(CallError::Tool(failure)) if failure.code == ErrorCode::Internal => {
-                Err(ErrorData::internal_error(failure.message, None))
-            }
-            // The call goes on in another request, or has nobody to ask.
-            Err(CallError::Tool(failure)) if failure.code == ErrorCode::InputRequired => {
-                Ok(error_result(&failure).into())
-            }
-            Err(CallError::Tool(failure)) => {
-                counter!(metric::TOOL_ERRORS, "tool" => tool.tool.name(), "code" => failure.code.as_str()).increment(1);
-                tracing::warn!(tool = tool.tool.name(), code = %failure.code, "tool failed: {}", failure.message);
-                Ok(error_result(&failure).into())
-            }
-            Err(error @ CallError::Forbidden(_)) => {
-                Err(ErrorData::invalid_request(error.to_string(), None))
-            }
-            Err(error @ (CallError::BadKey(_) | CallError::NotOnce(NotOnce::OtherCall))) => {
-                Err(ErrorData::invalid_params(error.to_string(), None))
-            }
-            // -32603 is what callers try again.
-            Err(error @ CallError::NotOnce(_)) => {
-                Err(ErrorData::internal_error(error.to_string(), None))
-            }
-        }
+        let meta = &context.meta.0;
+        let header = parts.and_then(|parts| parts.headers.get(idempotency::HEADER));
+        let key = key_of(meta.get(idempotency::META_KEY), header);
+        let span = spans::tool_call(tool.tool.name(), meta);
+        let trace: Arc<[_]> = spans::outgoing(&span, meta, parts).into();
+        let fields = log_fields(&trace, key.as_ref().ok().and_then(|key| key.as_deref()));
+        let call = self.call(tool, arguments, &context, key, trace);
+        mcp_runtime::log_fields::with(fields, call)
+            .instrument(span)
+            .await
     }
 
     // rmcp answers these with empty lists by default; a server without prompts and resources has no such methods.

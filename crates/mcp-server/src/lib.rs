@@ -15,10 +15,12 @@ mod relay;
 mod replica;
 mod sessions;
 mod site;
+mod spans;
 mod tasks;
 mod tls;
 pub mod tools;
 pub mod transport;
+pub mod variables;
 
 pub use app::{App, run};
 pub use caller::{Caller, TaskSupport};

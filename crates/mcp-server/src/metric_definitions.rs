@@ -1,52 +1,44 @@
-//! Every metric of the server: name, unit, labels, help. Names follow the OpenTelemetry conventions where one exists; a
-//! Prometheus name has `_` for `.` and the unit at its end.
+//! Every metric of the server. Names follow the OpenTelemetry conventions where one exists; a Prometheus name has `_` for
+//! `.` and the unit at its end.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use mcp_runtime::metric::Metric;
 
-/// Time of an HTTP request, in seconds; labels `http_route`, `http_request_method`, `http_response_status_code`.
-pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
-/// HTTP requests under way.
-pub const HTTP_ACTIVE: &str = "http_server_active_requests";
-/// Time of a tool call, in seconds; labels `tool`, `error_type` (empty on success).
-pub const TOOL_DURATION: &str = "mcp_server_tool_duration_seconds";
-/// Tool calls that failed; labels `tool`, `code`.
-pub const TOOL_ERRORS: &str = "mcp_server_tool_errors_total";
+/// All metrics of the process: this crate's, and those of the crates that it is made of.
+pub fn exposed() -> Vec<Metric> {
+    [ALL].concat()
+}
 
-/// Event streams open: calls that have spoken before their answer, subscriptions, and clients of 2024-11-05.
-pub const STREAMS: &str = "mcp_server_open_streams";
-/// Calls of `server_initialize` that start a program, under way.
-pub const LAUNCHES: &str = "mcp_server_launches_in_flight";
-/// Requests that were refused; label `reason`.
-pub const REFUSED: &str = "mcp_server_refused_total";
-/// Calls with an idempotency key; label `outcome`: `stored`, `replayed`, `failed` (not stored), `unreadable`.
-pub const IDEMPOTENT_CALLS: &str = "mcp_server_idempotent_calls_total";
-/// Results in memory.
-pub const IDEMPOTENCY_ENTRIES: &str = "mcp_server_idempotency_entries";
-/// Their size, in bytes.
-pub const IDEMPOTENCY_BYTES: &str = "mcp_server_idempotency_bytes";
-/// Results that were dropped from memory before their time, for want of room.
-pub const IDEMPOTENCY_EVICTED: &str = "mcp_server_idempotency_evicted_total";
-/// 1 while Redis answers, 0 while it does not.
-pub const REDIS_UP: &str = "mcp_server_redis_up";
-/// Audit lines that were lost, because they could not be written as fast as they came.
-pub const AUDIT_LOST: &str = "mcp_server_audit_lost_total";
-/// Changes of files that were taken up, or not; labels `what`, `outcome`.
-pub const RELOADS: &str = "mcp_server_reloads_total";
-
-/// Tells the recorder units and help texts.
-pub fn describe() {
-    describe_histogram!(HTTP_DURATION, Unit::Seconds, "Time of an HTTP request");
-    describe_gauge!(HTTP_ACTIVE, "HTTP requests under way");
-    describe_histogram!(TOOL_DURATION, Unit::Seconds, "Time of a tool call");
-    describe_gauge!(STREAMS, "Event streams open");
-    describe_gauge!(LAUNCHES, "Calls that start a program, under way");
-    describe_counter!(TOOL_ERRORS, "Tool calls that failed");
-    describe_counter!(REFUSED, "Requests that were refused");
-    describe_counter!(IDEMPOTENT_CALLS, "Calls with an idempotency key");
-    describe_gauge!(IDEMPOTENCY_ENTRIES, "Results kept for repeated calls");
-    describe_gauge!(IDEMPOTENCY_BYTES, Unit::Bytes, "Size of these results");
-    describe_counter!(IDEMPOTENCY_EVICTED, "Results dropped for want of room");
-    describe_gauge!(REDIS_UP, "Whether Redis answers");
-    describe_counter!(AUDIT_LOST, "Audit lines that were lost");
-    describe_counter!(RELOADS, "Changed files, taken up or refused");
+mcp_runtime::metric_definitions! {
+    /// Time of an HTTP request, until its answer or the beginning of its event stream.
+    HTTP_DURATION: Histogram = "http_server_request_duration_seconds" [http_route, http_request_method, http_response_status_code];
+    /// HTTP requests under way.
+    HTTP_ACTIVE: Gauge = "http_server_active_requests" [];
+    /// Time of a tool call. `error_type` is the error's code, empty on success.
+    TOOL_DURATION: Histogram = "mcp_server_tool_duration_seconds" [tool, error_type] when "a tool is called";
+    /// Tool calls that failed.
+    TOOL_ERRORS: Counter = "mcp_server_tool_errors_total" [tool, code] when "the first one fails";
+    /// Open connections.
+    CONNECTIONS: Gauge = "mcp_server_connections" [];
+    /// Event streams open: calls that have spoken before their answer, subscriptions, and clients of 2024-11-05.
+    STREAMS: Gauge = "mcp_server_open_streams" [];
+    /// Calls of `server_initialize` that start a program, under way.
+    LAUNCHES: Gauge = "mcp_server_launches_in_flight" [];
+    /// Requests that were refused; `reason` as in the audit log, or `too-many-connections`.
+    REFUSED: Counter = "mcp_server_refused_total" [reason] when "the first one is refused";
+    /// Calls with an idempotency key; `outcome` is `stored`, `replayed`, `failed` (not stored) or `unreadable`.
+    IDEMPOTENT_CALLS: Counter = "mcp_server_idempotent_calls_total" [outcome] when "a call has an idempotency key";
+    /// Results kept in memory for repeated calls.
+    IDEMPOTENCY_ENTRIES: Gauge = "mcp_server_idempotency_entries" [];
+    /// Their size.
+    IDEMPOTENCY_BYTES: Gauge = "mcp_server_idempotency_bytes" [];
+    /// Results that were dropped from memory before their time, for want of room.
+    IDEMPOTENCY_EVICTED: Counter = "mcp_server_idempotency_evicted_total" [];
+    /// 1 while Redis answers, as far as it was asked; 0 while it does not.
+    REDIS_UP: Gauge = "mcp_server_redis_up" [] when "`REDIS_URL` is set";
+    /// Audit lines that were lost, because they could not be written as fast as they came.
+    AUDIT_LOST: Counter = "mcp_server_audit_lost_total" [];
+    /// Changes of files that were taken up (`outcome` is `ok`) or not (`refused`); `what` is the files' variable, or `TLS`.
+    RELOADS: Counter = "mcp_server_reloads_total" [what, outcome] when "a file of keys or certificates has changed";
+    /// 1 while such files hold what is not taken, and what was before is in force; `what` as above.
+    RELOAD_REFUSED: Gauge = "mcp_server_reload_refused" [what] when "keys or TLS are configured";
 }

@@ -43,6 +43,7 @@ impl RedisLink {
             .set_response_timeout(Some(PATIENCE))
             .set_connection_timeout(Some(PATIENCE));
         let client = Client::open(url.expose())?;
+        gauge!(metric::REDIS_UP).set(1.0);
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(client.clone(), settings)?,
             client: Arc::new(client),

@@ -57,6 +57,8 @@ pub struct ToolContext {
     pub idempotency_key: Option<String>,
     /// Who calls: to be told how far it is, and to be asked.
     pub caller: Caller,
+    /// The W3C trace headers (`traceparent`, `tracestate`) for whatever the call calls next.
+    pub trace: Arc<[(String, String)]>,
 }
 
 /// The tools of a server, by name.

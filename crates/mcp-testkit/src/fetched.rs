@@ -54,6 +54,11 @@ pub fn redis_server() -> PathBuf {
     PathBuf::from("redis-server")
 }
 
+/// Prometheus' own tool, which checks rules and configuration, and tests rules.
+pub fn promtool() -> PathBuf {
+    in_cache("prometheus/promtool")
+}
+
 fn in_cache(path: &str) -> PathBuf {
     let path = repository().join(".cache").join(path);
     assert!(

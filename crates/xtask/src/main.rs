@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod chaos;
+mod docs;
 
 use std::process::ExitCode;
 
@@ -10,17 +11,21 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", arg_required_else_help = true)]
 enum Task {
-    Chaos(chaos::Options),
+    Chaos(Box<chaos::Options>),
+    Docs(docs::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Task::Chaos(options) = Task::parse();
-    match chaos::run(options).await {
+    let outcome = match Task::parse() {
+        Task::Chaos(options) => chaos::run(*options).await,
+        Task::Docs(options) => docs::run(&mcp_testkit::fetched::repository(), &options),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            chaos::say(&format!("chaos: {error:#}"));
+            chaos::say(&format!("xtask: {error:#}"));
             ExitCode::from(2)
         }
     }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use mcp_client::Readiness;
 use mcp_core::{Class, ErrorCode, Failure};
-use mcp_runtime::Condition;
+use mcp_runtime::{Condition, trace_context};
 use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::job::{Job, LaneName, Ordering, Started};
+use super::job::{self, Job, LaneName, Ordering, Started};
 use super::ownership::Ownership;
 use super::scheduler::{LaneId, Place, Scheduler};
 use super::workshop::{Outcome, Workshop, guarded_attempt};
@@ -23,6 +23,7 @@ use crate::breaker::{Admission, Breaker};
 use crate::budget::Budget;
 use crate::disposition::HOLD;
 use crate::signals::{Hold, Holds, Sorting};
+use crate::spans;
 
 /// Reports that are taken at once.
 const REPORTS: usize = 64;
@@ -185,7 +186,12 @@ impl Dispatcher {
         self.serial += 1;
         self.untried += 1;
         self.starved = false;
-        let job = Box::new(Job::new(self.serial, received.message, received.ownership));
+        let workshop = &self.links.workshop;
+        let Received { message, ownership } = received;
+        let span = spans::receive(&message, &workshop.group, workshop.journal.worker());
+        trace_context::set_parent(&span, |name| job::header(&message, name));
+        let job = Box::new(Job::new(self.serial, message, ownership));
+        spans::decoded(&span, job.id());
         self.jobs
             .push(job.ownership.epoch, job.lane(self.links.ordering), job);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use mcp_core::{Class, Failure, JobEnvelope};
+use mcp_runtime::trace_context;
 use rdkafka::Message;
 use rdkafka::message::{Header, Headers, OwnedMessage};
 use serde_json::Value;
@@ -160,6 +161,12 @@ impl Job {
     /// The job's id, where the record is an envelope.
     pub fn id(&self) -> Option<&str> {
         self.envelope.as_ref().ok().map(|e| e.job_id.as_str())
+    }
+
+    /// The id of the trace that it belongs to: of its last attempt, or of the record. 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        let own = || header(&self.message, trace_context::TRACEPARENT);
+        trace_context::trace_id(self.traceparent.as_deref().or_else(own)?)
     }
 
     /// The job's type, where the record is an envelope.

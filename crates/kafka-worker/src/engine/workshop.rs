@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use mcp_client::McpClient;
 use mcp_core::clock::rfc3339;
 use mcp_core::{Class, Clock, Failure, JobResult, JobStatus, RetryPolicy};
+use mcp_runtime::log_fields::{self, TRACE_ID};
 use mcp_runtime::trace_context;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -72,8 +73,14 @@ pub(super) async fn guarded_attempt(workshop: &Workshop, job: &mut Job, ends: In
         .find_map(|(name, value)| (name == trace_context::TRACEPARENT).then(|| value.clone()));
     let with_answers = workshop.outbox.has_results();
     let (client, timeout) = (&workshop.client, workshop.call_timeout);
+    let fields = [("job_id", job.id()), (TRACE_ID, job.trace_id())];
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.to_owned())))
+        .collect();
     let attempt =
         attempt::make(client, job, timeout, ends, &trace, with_answers).instrument(span.clone());
+    let attempt = log_fields::with(fields, attempt);
     let attempt = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(attempt) => attempt,
         // The panic hook has logged it.

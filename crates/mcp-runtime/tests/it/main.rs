@@ -20,6 +20,21 @@ async fn trace_context_is_passed_on_whatever_is_logged_and_exported() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     assert_eq!(outgoing(parent), parent);
     let (first, second) = (outgoing("rubbish"), outgoing("rubbish"));
+    let state = format!("a={}", "x".repeat(600));
+    let long = |name: &str| {
+        Some(if name == "traceparent" {
+            parent
+        } else {
+            &*state
+        })
+    };
+    let headers = trace_context::outgoing(&span, long);
+    assert_eq!(
+        headers.len(),
+        1,
+        "what is too long is left out: {headers:?}"
+    );
+
     let parts: Vec<_> = first.split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2], "{first}");
     assert_ne!(first, second);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mcp_runtime::vars::read_bounded;
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,8 @@ pub(crate) async fn watch(
         let is_first = settled.is_none();
         let outcome = now.clone().and_then(|texts| apply(&texts));
         settled = Some(now);
+        let refused = if outcome.is_err() { 1.0 } else { 0.0 };
+        gauge!(metric::RELOAD_REFUSED, "what" => what).set(refused);
         match outcome {
             // The first look usually finds what the server has started with.
             Ok(_) if is_first => {}

@@ -99,19 +99,19 @@ fn keys(vars: &Vars, limits: Limits) -> Result<Option<KeysFile>, ConfigError> {
 
 fn audit(vars: &Vars) -> Result<AuditTarget, ConfigError> {
     const NAME: &str = "MCP_AUDIT_LOG";
-    match vars.get(NAME) {
-        None | Some("stderr") => Ok(AuditTarget::Stderr),
-        Some("stdout") => Ok(AuditTarget::Stdout),
-        Some("none") => Ok(AuditTarget::None),
+    match vars.text(NAME, "stderr") {
+        "stderr" => Ok(AuditTarget::Stderr),
+        "stdout" => Ok(AuditTarget::Stdout),
+        "none" => Ok(AuditTarget::None),
         // A word without a slash is more likely a typing error than a file in whatever folder this is.
-        Some(path) if path.contains('/') => OpenOptions::new()
+        path if path.contains('/') => OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .open(path)
             .map(|file| AuditTarget::File(Arc::new(file)))
             .map_err(|error| invalid(NAME, path, format!("a file that can be written: {error}"))),
-        Some(other) => Err(invalid(
+        other => Err(invalid(
             NAME,
             other,
             "stderr, stdout, none, or the path of a file, with a / in it",

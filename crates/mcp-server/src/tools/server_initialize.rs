@@ -8,13 +8,16 @@ use mcp_core::{
     ErrorCode, Failure, RemoteKind, RemoteServer, ServerConfig, ServerInitializeArgs,
     ServerInitializeResult,
 };
+use mcp_runtime::trace_context;
 use mcp_sandbox::Sandbox;
 use metrics::gauge;
 use rmcp::model::ToolAnnotations;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Tool, ToolContext};
 use crate::metric_definitions as metric;
+use crate::spans;
 
 /// The tool; what it may start or connect to is the sandbox's policy.
 #[derive(Clone)]
@@ -88,7 +91,7 @@ impl Tool for ServerInitialize {
     async fn call(
         &self,
         arguments: ServerInitializeArgs,
-        _context: ToolContext,
+        context: ToolContext,
     ) -> Result<ServerInitializeResult, Failure> {
         let ServerInitializeArgs { name, server } = arguments;
         let server = server
@@ -97,7 +100,18 @@ impl Tool for ServerInitialize {
         match server {
             ServerConfig::Stdio(server) => {
                 let _counted = Launch::enter();
-                self.sandbox.initialize(&name, &server).await
+                let span = spans::launch(&name, &server.command);
+                let trace = trace_context::outgoing(&span, |name| {
+                    let (_, value) = context.trace.iter().find(|(header, _)| header == name)?;
+                    Some(value)
+                });
+                let sandbox = self.sandbox.within(trace);
+                let launch = sandbox.initialize(&name, &server).instrument(span.clone());
+                let outcome = launch.await;
+                if let Err(failure) = &outcome {
+                    spans::failed(&span, failure.code.as_str());
+                }
+                outcome
             }
             ServerConfig::Remote(server) => self.connect(name, server).await,
         }
