@@ -144,12 +144,12 @@ def variables_of(resources: Set, workload: str) -> dict[str, str]:
 
 
 def variables(resources: Set) -> Iterator[str]:
-    """Each is one that README.md tells of, which a test of the crates compares with the code."""
-    documented = (ROOT / "README.md").read_text()
+    """Each is one that docs/configuration.md tells of, which is made from the code."""
+    documented = (ROOT / "docs" / "configuration.md").read_text()
     for name, _ in resources.pods():
         for variable in variables_of(resources, name.split()[1]):
             if not re.search(rf"`{variable}`", documented) and not variable.startswith("KAFKA_PROPERTY_"):
-                yield f"{name}: README.md knows no variable {variable}"
+                yield f"{name}: docs/configuration.md knows no variable {variable}"
 
 
 def times(resources: Set) -> Iterator[str]:
