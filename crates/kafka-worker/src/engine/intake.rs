@@ -8,6 +8,7 @@
 mod assignment;
 mod committing;
 mod context;
+mod receiving;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -17,23 +18,20 @@ use std::time::Duration;
 
 use mcp_runtime::Condition;
 use metrics::{Counter, counter, gauge};
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::assignment::{Assignment, Receipt};
+use self::assignment::Assignment;
 use self::committing::Text;
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};
 use super::job;
 use super::observer::Board;
-use super::tracker::Arrival;
 use crate::journal::count;
 use crate::kafka::{self, Connection};
 use crate::metric_definitions as metric;
@@ -279,51 +277,6 @@ impl Intake {
         };
         self.batch.extend(received);
         true
-    }
-
-    /// Takes the record out of librdkafka, if it is one of ours.
-    fn receive(&self, record: &BorrowedMessage<'_>, bytes: usize) -> Option<Received> {
-        let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
-        if let Some((_, consumed)) = self.consumed.iter().find(|(name, _)| name == topic) {
-            consumed.increment(1);
-        }
-        self.context().record_arrived();
-        let arrival = Arrival {
-            offset,
-            timestamp: record.timestamp().to_millis().unwrap_or(-1),
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-        };
-        let assignment = &self.context().assignment;
-        let ownership = match assignment.receive(topic, partition, arrival) {
-            Receipt::Next(ownership) => ownership,
-            Receipt::Finished => {
-                tracing::debug!(topic, partition, offset, "the last owner has finished it");
-                return None;
-            }
-            Receipt::NotOwned => return None,
-            Receipt::LogRestarted {
-                ownership,
-                unfinished,
-            } => {
-                tracing::error!(
-                    topic,
-                    partition,
-                    offset,
-                    unfinished,
-                    "the log begins anew at an offset that was passed: the topic was made anew, or records were lost \
-                     at the broker; jobs of the old log are dropped, those of the new one are all processed"
-                );
-                self.context().sorting.ask();
-                self.context()
-                    .commit_back(&self.consumer, topic, partition, offset);
-                ownership
-            }
-        };
-        Some(Received {
-            // Copied out of librdkafka, so that its fetch buffer is not kept alive by one slow job.
-            message: record.detach(),
-            ownership,
-        })
     }
 
     fn hand_over(&mut self) {

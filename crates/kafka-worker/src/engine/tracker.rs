@@ -15,6 +15,8 @@ pub struct PartitionTracker {
     epoch: u64,
     /// Received and not yet behind the watermark, in the order of offsets.
     window: VecDeque<Received>,
+    /// Offsets and timestamps of the last records that were received, so that one that comes twice is known.
+    recent: VecDeque<(i64, i64)>,
     /// The first record received.
     first: Option<i64>,
     /// The offset behind the last record received.
@@ -45,11 +47,18 @@ pub enum Arrived {
     New,
     /// Finished by the last owner, ahead of its committed offset.
     Finished,
-    /// Its offset is not beyond the last one, so the log is not the one that it was: the topic was made anew, or its end
-    /// was lost with a leader. What this tracker knows says nothing of the new log, so the caller must begin with a new
-    /// tracker and a new epoch.
-    LogRestarted,
+    /// One that has come before: the client hands out records twice where a pause meets a poll (librdkafka#2703 and its
+    /// like). Nothing changes.
+    Known,
+    /// Its offset is not beyond the last one, and it is not known. Either the log is not the one that it was: the topic was
+    /// made anew, or its end was lost with a leader. Or the client has gone far back. What this tracker knows may say
+    /// nothing of the log, so the caller must begin with a new tracker and a new epoch, and read on from the oldest
+    /// unfinished record, if that is below this one: it must not be passed.
+    WentBack,
 }
+
+/// Records that are known by offset and timestamp: as many as the client keeps, and some.
+const RECENT_MAX: usize = 2_048;
 
 /// What is to be committed of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +84,7 @@ impl PartitionTracker {
         Self {
             epoch,
             window: VecDeque::new(),
+            recent: VecDeque::new(),
             first: None,
             next: None,
             committed: None,
@@ -92,8 +102,15 @@ impl PartitionTracker {
             bytes,
         } = arrival;
         if self.next.is_some_and(|next| offset < next) {
-            return Arrived::LogRestarted;
+            return match self.has_come(offset, timestamp) {
+                true => Arrived::Known,
+                false => Arrived::WentBack,
+            };
         }
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((offset, timestamp));
         if self.next.is_none() {
             self.inherited
                 .take_if(|ahead| !ahead.is_about(offset, timestamp));
@@ -114,6 +131,19 @@ impl PartitionTracker {
         self.unfinished += 1;
         self.unfinished_bytes += bytes as usize;
         Arrived::New
+    }
+
+    /// Whether that very record has come, as far as is known. One without a timestamp can't be told from another log's.
+    fn has_come(&self, offset: i64, timestamp: i64) -> bool {
+        let in_window = || {
+            let at = self.window.binary_search_by_key(&offset, |at| at.offset);
+            at.ok().map(|at| self.window[at].timestamp)
+        };
+        let in_recent = || {
+            let at = self.recent.binary_search_by_key(&offset, |at| at.0);
+            at.ok().map(|at| self.recent[at].1)
+        };
+        timestamp >= 0 && in_window().or_else(in_recent) == Some(timestamp)
     }
 
     /// Notes that the record's outcome is durable. `false`: another epoch's record, an unknown offset, or finished
@@ -170,18 +200,24 @@ impl PartitionTracker {
     /// What may be committed now and is not, with what is finished ahead of the offset if that is asked for.
     pub fn commit(&self, with_ahead: bool) -> Option<Commit> {
         let offset = self.committable()?;
-        let from = self.window.partition_point(|at| at.offset < offset);
-        let first = self.window.get(from).filter(|at| at.offset == offset);
-        let records = self.window.range(from..).map(|at| (at.offset, at.finished));
-        let ahead = first
-            .filter(|first| with_ahead && first.timestamp >= 0)
-            .and_then(|first| FinishedAhead::collect(first.timestamp, records));
+        let ahead = with_ahead.then(|| self.ahead_of(offset)).flatten();
         let commit = Commit { offset, ahead };
         let is_new = match &self.committed {
             Some(committed) => *committed != commit,
             None => commit.ahead.is_some() || self.first != Some(offset),
         };
         is_new.then_some(commit)
+    }
+
+    /// What is finished ahead of the record at `offset`.
+    pub fn ahead_of(&self, offset: i64) -> Option<FinishedAhead> {
+        let from = self.window.partition_point(|at| at.offset < offset);
+        let first = self.window.get(from)?;
+        if first.offset != offset || first.timestamp < 0 {
+            return None;
+        }
+        let records = self.window.range(from..).map(|at| (at.offset, at.finished));
+        FinishedAhead::collect(first.timestamp, records)
     }
 
     /// Notes what the group has committed.

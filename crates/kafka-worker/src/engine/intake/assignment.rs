@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::committing::{Commits, Text};
+use super::receiving::Receipt;
 use crate::engine::dispatcher::Done;
 use crate::engine::finished_ahead::FinishedAhead;
 use crate::engine::flow::{Gate, Load};
@@ -50,25 +51,10 @@ struct Owned {
     fetched: Option<i64>,
     /// Where it was committed when it was assigned.
     begin: Option<i64>,
+    /// Whether the client was told to begin there.
+    sought: bool,
     /// A batch from which on nothing can be read.
     corrupt: Option<i64>,
-}
-
-/// What a received record is.
-pub(super) enum Receipt {
-    /// The next one of its partition.
-    Next(Arc<Ownership>),
-    /// One that the last owner had finished.
-    Finished,
-    /// One whose offset was passed before, so the first of another log. The records of the old one no longer count.
-    LogRestarted {
-        /// The new right to work on the partition.
-        ownership: Arc<Ownership>,
-        /// Records of the old log that were not finished.
-        unfinished: usize,
-    },
-    /// Of a partition that is not owned, is being given up, or can't be read on: it comes again elsewhere or later.
-    NotOwned,
 }
 
 /// What is received and not finished.
@@ -120,6 +106,7 @@ impl Owned {
             is_full: false,
             fetched: None,
             begin: None,
+            sought: false,
             corrupt: None,
         }
     }
@@ -248,6 +235,17 @@ impl Assignment {
             return Receipt::NotOwned;
         }
         entry.ownership.progressed();
+        // A pause at the wrong moment makes the client begin at the position of an earlier assignment of this process
+        // (`rktp_app_pos`, set by a record that was polled while fetching was stopped), beyond records that nobody has
+        // done. Offsets without a record look the same, so it is told once where to begin, and believed then.
+        if let Some(begin) = entry.begin
+            && entry.tracker.next().is_none()
+            && arrival.offset > begin
+            && !entry.sought
+        {
+            entry.sought = true;
+            return Receipt::ReadFrom(begin);
+        }
         let one = Load {
             records: 1,
             bytes: arrival.bytes as usize,
@@ -259,9 +257,21 @@ impl Assignment {
                 return Receipt::Next(ownership);
             }
             Arrived::Finished => return Receipt::Finished,
-            Arrived::LogRestarted => {}
+            Arrived::Known => return Receipt::Known,
+            Arrived::WentBack => {}
         }
         let topic = entry.ownership.topic.clone();
+        let oldest = entry.tracker.committable();
+        if let Some(oldest) = oldest.filter(|oldest| *oldest < arrival.offset) {
+            // It may be the same log or another one: from there on nothing that is not finished is passed in either.
+            let ahead = entry.tracker.ahead_of(oldest);
+            let mut again = Owned::new(topic, partition, self.next_epoch(), ahead);
+            again.paused = entry.paused;
+            again.begin = Some(oldest);
+            again.sought = true;
+            owned.insert(again);
+            return Receipt::ReadAgain(oldest);
+        }
         let mut anew = Owned::new(topic, partition, self.next_epoch(), None);
         anew.paused = entry.paused;
         anew.tracker.receive(arrival);

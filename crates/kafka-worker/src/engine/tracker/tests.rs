@@ -58,12 +58,38 @@ fn another_epochs_result_changes_nothing() {
 #[test]
 fn a_record_is_received_and_finished_once() {
     let mut tracker = tracker_with(&[5, 6]);
-    assert_eq!(tracker.receive(record(6)), Arrived::LogRestarted);
-    assert_eq!(tracker.receive(record(4)), Arrived::LogRestarted);
+    assert_eq!(tracker.receive(record(6)), Arrived::Known);
+    let of_another_log = Arrival {
+        timestamp: 1,
+        ..record(6)
+    };
+    assert_eq!(tracker.receive(of_another_log), Arrived::WentBack);
+    assert_eq!(tracker.receive(record(4)), Arrived::WentBack);
     assert!(tracker.finish(1, 6));
     assert!(!tracker.finish(1, 6));
     assert!(!tracker.finish(1, 99));
     assert_eq!((tracker.unfinished(), tracker.unfinished_bytes()), (1, 10));
+}
+
+#[test]
+fn a_record_that_comes_twice_is_known_also_when_it_is_finished() {
+    let offsets: Vec<i64> = (0..5_000).collect();
+    let mut tracker = tracker_with(&offsets);
+    for offset in 1..5_000 {
+        tracker.finish(1, offset);
+    }
+    // The oldest one is not finished: all others are kept, and known.
+    assert_eq!(tracker.receive(record(1)), Arrived::Known);
+    tracker.finish(1, 0);
+    assert_eq!((tracker.kept(), tracker.committable()), (0, Some(5_000)));
+    assert_eq!(tracker.receive(record(4_999)), Arrived::Known);
+    assert_eq!(tracker.receive(record(1)), Arrived::WentBack);
+    let without_time = Arrival {
+        timestamp: -1,
+        ..record(4_999)
+    };
+    assert_eq!(tracker.receive(without_time), Arrived::WentBack);
+    assert_eq!(tracker.receive(record(5_000)), Arrived::New);
 }
 
 #[test]

@@ -64,3 +64,63 @@ fn a_partition_of_which_nothing_is_known_is_fenced_last() {
     assert_eq!(fenced(&assignment, 7), Some(0));
     assert_eq!(fenced(&assignment, 7), None);
 }
+
+#[test]
+fn an_assignment_begins_where_it_was_committed_and_a_gap_there_is_believed_once() {
+    let assignment = assigned(&[(0, Offset::Offset(100))]);
+    // Where the client was in an earlier assignment.
+    assert!(matches!(
+        arrive(&assignment, 450, 7),
+        Receipt::ReadFrom(100)
+    ));
+    assert!(matches!(arrive(&assignment, 102, 7), Receipt::Next(_)));
+    assert!(matches!(arrive(&assignment, 450, 7), Receipt::Next(_)));
+    assert_eq!(assignment.loads().unfinished.records, 2);
+
+    let assignment = assigned(&[(0, Offset::Offset(100))]);
+    assert!(matches!(arrive(&assignment, 100, 7), Receipt::Next(_)));
+    assert!(matches!(arrive(&assignment, 450, 7), Receipt::Next(_)));
+}
+
+fn arrive(assignment: &Assignment, offset: i64, timestamp: i64) -> Receipt {
+    let arrival = Arrival {
+        offset,
+        timestamp,
+        bytes: 1,
+    };
+    assignment.receive("t", 0, arrival)
+}
+
+#[test]
+fn a_record_that_comes_twice_changes_nothing() {
+    let assignment = assigned(&[(0, Offset::Offset(0))]);
+    for offset in 0..3 {
+        assert!(matches!(arrive(&assignment, offset, 7), Receipt::Next(_)));
+    }
+    for offset in [2, 1, 2] {
+        assert!(matches!(arrive(&assignment, offset, 7), Receipt::Known));
+    }
+    assert_eq!(assignment.loads().unfinished.records, 3);
+    assert!(matches!(arrive(&assignment, 3, 7), Receipt::Next(_)));
+}
+
+#[test]
+fn nothing_unfinished_is_passed_when_the_client_goes_back() {
+    let assignment = assigned(&[(0, Offset::Offset(0))]);
+    for offset in 0..3 {
+        assert!(matches!(arrive(&assignment, offset, 7), Receipt::Next(_)));
+    }
+    // Of another log, for all that is known.
+    let receipt = arrive(&assignment, 2, 8);
+    assert!(matches!(receipt, Receipt::ReadAgain(0)));
+    assert_eq!(assignment.loads().unfinished.records, 0);
+    for offset in 0..3 {
+        assert!(matches!(arrive(&assignment, offset, 7), Receipt::Next(_)));
+    }
+    // Below all that is unfinished: a log that begins anew.
+    let receipt = arrive(&assignment, 0, 9);
+    assert!(matches!(
+        receipt,
+        Receipt::LogRestarted { unfinished: 3, .. }
+    ));
+}
