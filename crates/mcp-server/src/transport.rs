@@ -12,6 +12,7 @@ mod call;
 mod called_tool;
 mod headers;
 pub(crate) mod message;
+mod methods;
 mod origin;
 mod peer;
 mod poster;
