@@ -25,6 +25,8 @@ use patient::Patient;
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
 const HEADERS: Duration = Duration::from_secs(75);
+/// Most bytes of a request's headers, and of what is read or written at once: anybody can send so much without a key.
+const BUFFER_MAX: usize = 32 * 1024;
 /// How long a client may read nothing of what is sent to it.
 const WRITES: Duration = Duration::from_secs(30);
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
@@ -47,7 +49,9 @@ pub(crate) async fn accept(
     listener.local_addr()?;
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(BUFFER_MAX);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use mcp_runtime::admin;
 use mcp_runtime::trace_context::{self, Sample};
@@ -31,10 +31,8 @@ impl Site {
             mcp,
             admin,
             active: gauge!(metric::HTTP_ACTIVE),
-            well: Route::ALL.map(|route| {
-                let method = route.method();
-                duration(route.path(), method.as_str(), StatusCode::OK)
-            }),
+            well: Route::ALL
+                .map(|route| duration(route.path(), known(&route.method()), StatusCode::OK)),
         }
     }
 
@@ -58,7 +56,7 @@ impl Site {
             }
             _ => {
                 let path = route.map_or("", Route::path);
-                duration(path, method.as_str(), status).record(began.elapsed());
+                duration(path, known(&method), status).record(began.elapsed());
             }
         }
         response
@@ -72,7 +70,7 @@ impl Site {
             Sample::Drop(trace) => return trace.around(self.mcp.answer(route, request)).await,
             Sample::Record => {}
         }
-        let (method, path) = (request.method().as_str(), route.map_or("", Route::path));
+        let (method, path) = (known(request.method()), route.map_or("", Route::path));
         let span = tracing::info_span!(
             target: trace_context::TARGET,
             "request",
@@ -92,10 +90,27 @@ impl Site {
     }
 }
 
-fn duration(route: &'static str, method: &str, status: StatusCode) -> Histogram {
+/// The method's name, or `_OTHER` for one that anybody may have made up (semantic conventions for HTTP): each label of a
+/// metric is kept for as long as the process runs.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
+}
+
+fn duration(route: &'static str, method: &'static str, status: StatusCode) -> Histogram {
     histogram!(
         metric::HTTP_DURATION,
-        "http_route" => route, "http_request_method" => method.to_owned(), "http_response_status_code" => status.as_str().to_owned()
+        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.as_str().to_owned()
     )
 }
 
@@ -112,5 +127,19 @@ impl<'a> Active<'a> {
 impl Drop for Active<'_> {
     fn drop(&mut self) {
         self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_anybody_may_make_up_share_a_name() {
+        for made_up in ["X0", "get", "PROPFIND"] {
+            let method = Method::from_bytes(made_up.as_bytes()).unwrap();
+            assert_eq!(known(&method), "_OTHER");
+        }
+        assert_eq!(known(&Method::POST), "POST");
     }
 }
