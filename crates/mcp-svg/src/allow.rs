@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     Words,
     /// The attribute that an animation changes.
     Animated,
+    /// One or two small whole numbers: the sides of a matrix.
+    Order,
     /// Names of features, which are written as URLs and never fetched.
     Features,
 }
@@ -97,6 +99,7 @@ pub(crate) fn attribute(name: &str) -> Option<Kind> {
         "aria-label" | "aria-roledescription" => Some(Kind::Words),
         "attributeName" => Some(Kind::Animated),
         "requiredFeatures" => Some(Kind::Features),
+        "order" => Some(Kind::Order),
         "begin" | "end" | "values" | "keyTimes" | "keySplines" | "keyPoints" => Some(Kind::List),
         _ if VALUES.binary_search(&name).is_ok() => Some(Kind::Value),
         _ => None,
@@ -222,7 +225,6 @@ const VALUES: &[&str] = &[
     "offset",
     "opacity",
     "operator",
-    "order",
     "orient",
     "origin",
     "overflow",

@@ -3,6 +3,8 @@
 mod attributes;
 mod size;
 
+use std::borrow::Cow;
+
 use resvg::usvg::roxmltree::{Document, Node, ParsingOptions};
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +49,8 @@ pub fn clean(text: &str, limits: &Limits) -> Result<CleanSvg, SvgError> {
     let mut account = Account::new(limits.removed_kinds);
     note_surroundings(&found, &mut account);
     let origin = Position::of(text, found.range.start);
-    let document = parse(&text[found.range], origin, limits)?;
+    let source = with_xlink(&text[found.range]);
+    let document = parse(&source, origin, limits)?;
     let root = document.root_element();
     // Models leave the namespace out; with none at all, the names alone decide.
     let namespace = match root.tag_name().namespace() {
@@ -83,6 +86,18 @@ pub fn clean(text: &str, limits: &Limits) -> Result<CleanSvg, SvgError> {
     })
 }
 
+/// Models write `xlink:href` and forget to say what `xlink` is. Nothing else can be meant by it.
+fn with_xlink(svg: &str) -> Cow<'_, str> {
+    if !svg.contains("xlink:href") || svg.contains("xmlns:xlink") {
+        return Cow::Borrowed(svg);
+    }
+    let name_ends = svg
+        .find(|c: char| c.is_whitespace() || c == '>' || c == '/')
+        .unwrap_or(svg.len());
+    let (name, rest) = svg.split_at(name_ends);
+    Cow::Owned(format!("{name} xmlns:xlink=\"{XLINK}\"{rest}"))
+}
+
 /// Parses what [`scan::find`] found; `origin` is where it begins in the text that was given.
 pub(crate) fn parse<'a>(
     svg: &'a str,
@@ -90,15 +105,17 @@ pub(crate) fn parse<'a>(
     limits: &Limits,
 ) -> Result<Document<'a>, SvgError> {
     use resvg::usvg::roxmltree::Error;
+    // Before each element and before each end there may be text, even if it is a line break only.
+    let most_nodes = limits.elements.saturating_mul(3).saturating_add(2);
     let options = ParsingOptions {
         allow_dtd: false,
-        nodes_limit: limits.nodes,
+        nodes_limit: most_nodes,
         ..ParsingOptions::default()
     };
     Document::parse_with_options(svg, options).map_err(|error| match error {
         Error::NodesLimitReached => SvgError::TooMany {
-            what: "elements and pieces of text".to_owned(),
-            limit: limits.nodes.into(),
+            what: "elements, texts and comments".to_owned(),
+            limit: most_nodes.into(),
         },
         other => {
             let at = other.pos();

@@ -95,6 +95,20 @@ struct Area {
 }
 
 impl Area {
+    const NONE: Area = Area {
+        left: 0.0,
+        top: 0.0,
+        right: 0.0,
+        bottom: 0.0,
+    };
+
+    /// The largest of its coordinates, whatever the sign.
+    fn farthest(self) -> f64 {
+        [self.left, self.top, self.right, self.bottom]
+            .iter()
+            .fold(0.0, |most, side| side.abs().max(most))
+    }
+
     fn of(rect: resvg::tiny_skia::Rect) -> Area {
         Area {
             left: rect.left().into(),

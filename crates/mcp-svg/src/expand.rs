@@ -49,6 +49,7 @@ pub(crate) fn count(document: &Document<'_>, limits: &Limits) -> Result<Need, Sv
         need: Need::default(),
         shared: HashSet::new(),
         path: Vec::new(),
+        made: 0,
     };
     walk.spend(0, graph.scan_ns())?;
     walk.copy(graph.root(), 0)?;
@@ -64,6 +65,8 @@ struct Walk<'a> {
     shared: HashSet<Index>,
     /// Resources that are being converted.
     path: Vec<Index>,
+    /// Resources made so far. The renderer collects them, and compares each new one with all before.
+    made: u64,
 }
 
 impl Walk<'_> {
@@ -205,7 +208,8 @@ impl Walk<'_> {
         let inherited = self.graph.paints_at(at);
         let times = if node.shareable { 1 } else { times };
         for _ in 0..times {
-            self.spend(ELEMENT / 2, ELEMENT_NS)?;
+            self.made += 1;
+            self.spend(ELEMENT / 2, ELEMENT_NS + self.made)?;
             for resource in &node.resources {
                 self.resource(*resource, 1, depth)?;
             }

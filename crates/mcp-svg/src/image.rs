@@ -94,7 +94,7 @@ pub(crate) fn embedded(href: &str, limit: usize) -> Result<Embedded, Refusal> {
         .and_then(Format::of_type)
         .ok_or(Refusal::NotEmbedded)?;
     let in_base64 = parameters
-        .last()
+        .next_back()
         .is_some_and(|last| last.eq_ignore_ascii_case("base64"));
     if !in_base64 {
         return Err(Refusal::NotEmbedded);

@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 /// and 64 MiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Limits {
     /// The whole text, bytes.
     pub input_bytes: usize,
     /// Elements inside each other, as written. The root is at 1.
     pub depth: u32,
-    /// Elements and pieces of text.
-    pub nodes: u32,
+    /// Elements.
+    pub elements: u32,
     /// Attributes of one element.
     pub attributes: u32,
     /// One attribute other than an embedded image, bytes.
@@ -45,7 +44,7 @@ impl Default for Limits {
         Limits {
             input_bytes: 512 * 1024,
             depth: 128,
-            nodes: 20_000,
+            elements: 20_000,
             attributes: 128,
             attribute_bytes: 256 * 1024,
             style_bytes: 64 * 1024,

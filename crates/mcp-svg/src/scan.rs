@@ -240,10 +240,10 @@ impl<'a> Scan<'a> {
             return Err(self.malformed("a '<' that begins no tag; write &lt;"));
         }
         self.elements += 1;
-        if self.elements > self.limits.nodes {
+        if self.elements > self.limits.elements {
             return Err(SvgError::TooMany {
                 what: "elements".to_owned(),
-                limit: self.limits.nodes.into(),
+                limit: self.limits.elements.into(),
             });
         }
         if self.open.len() >= self.limits.depth as usize {

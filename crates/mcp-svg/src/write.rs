@@ -110,7 +110,7 @@ impl Writer {
     fn new_line(&mut self) {
         self.out.push('\n');
         for _ in 0..self.open.len().min(DEEPEST_INDENT) {
-            self.out.push_str(" ");
+            self.out.push(' ');
         }
     }
 }

@@ -117,6 +117,7 @@ impl Cleaner<'_> {
                 return Ok((!style.is_empty()).then_some(style));
             }
             Kind::Words => Some(value.chars().take(LONGEST_WORDS).collect()),
+            Kind::Order => order(value),
             Kind::Animated => allow::may_be_animated(value).then(|| value.to_owned()),
             Kind::Features => allow::are_features(value).then(|| value.to_owned()),
         };
@@ -186,6 +187,15 @@ fn decides_whether_it_shows(element: &str, attribute: &str) -> bool {
     ) || (element == "style" && matches!(attribute, "type" | "media"))
 }
 
+/// The sides of a filter's matrix. The renderer multiplies them before it looks at them.
+fn order(value: &str) -> Option<String> {
+    const LARGEST: u32 = 100;
+    let value = value::cleaned(value)?;
+    let mut sides = value.split([' ', ',']).filter(|side| !side.is_empty());
+    let fits = |side: &str| side.parse::<u32>().is_ok_and(|side| side <= LARGEST);
+    (sides.clone().count() <= 2 && sides.all(fits)).then_some(value)
+}
+
 /// Class names without what would need an escape in a selector.
 fn classes(value: &str) -> Option<String> {
     let harmless = |name: &&str| {
@@ -195,6 +205,6 @@ fn classes(value: &str) -> Option<String> {
     let names: Vec<&str> = value.split_whitespace().take(MOST_CLASSES).collect();
     names
         .iter()
-        .all(|name| harmless(&name))
+        .all(|name| harmless(name))
         .then(|| names.join(" "))
 }

@@ -131,3 +131,11 @@ fn title_and_description_are_read() {
     assert_eq!(svg.title.as_deref(), Some("A b"));
     assert_eq!(svg.desc.as_deref(), Some("c"));
 }
+
+#[test]
+fn a_forgotten_declaration_of_xlink_is_made_good() {
+    let text = "<svg viewBox='0 0 2 1'><use xlink:href='#a'/></svg>";
+    let svg = clean(text, &Limits::default()).expect("clean").svg;
+    assert!(svg.contains(&format!("xmlns:xlink=\"{XLINK}\"")));
+    assert!(svg.contains("<use xlink:href=\"#a\"/>"));
+}

@@ -21,6 +21,8 @@ const PATTERN_NS: f64 = 60.0;
 const OUTLINE_NS: f64 = 400.0;
 /// The renderer gives up dashing at a million; this is where it becomes slow and large.
 const MOST_DASHES: f64 = 20_000.0;
+/// Places farther out are refused, in pixels: two thousand times the canvas.
+const FARTHEST_PLACE: f64 = 1e6;
 /// The outline of a segment has so many edges: two sides, a join and a cap.
 const EDGES_OF_A_STROKE: f64 = 12.0;
 
@@ -29,6 +31,8 @@ struct Shape {
     segments: f64,
     /// All its ups and downs that lie on the surface, pixels.
     rows: f64,
+    /// The same sideways.
+    columns: f64,
     /// Its length on and off the surface, pixels.
     length: f64,
     /// The same in its own units.
@@ -64,11 +68,9 @@ impl Meter<'_> {
         bounds: Option<Area>,
     ) -> Result<(), SvgError> {
         let shape = shape(path, transform, surface);
-        let Some(covered) = path.data().bounds().transform(transform).map(Area::of) else {
-            return Ok(());
-        };
-        self.edges(shape.segments, shape.rows, covered.on(surface).height())?;
-        let pixels = covered.on(surface).pixels();
+        let covered = self.extent(path, transform, 0.0)?.on(surface);
+        self.edges(shape.segments, shape.rows, shape.columns, covered)?;
+        let pixels = covered.pixels();
         match (path.fill(), bounds) {
             (Some(fill), Some(bounds)) => self.paint(fill.paint(), pixels, transform, bounds),
             _ => self.spend(pixels * COLOR_NS),
@@ -86,17 +88,15 @@ impl Meter<'_> {
         let shape = shape(path, transform, surface);
         let (sx, sy) = transform.get_scale();
         let width = f64::from(stroke.width().get()) * f64::from(sx.max(sy)) + 2.0;
-        let Some(covered) = path.data().bounds().to_rect_or_point(transform) else {
-            return Ok(());
-        };
         // Pointed joins reach beyond half the width.
         let reach = width * f64::from(stroke.miterlimit().get()).max(1.0);
-        let covered = covered.grown(reach).on(surface);
+        let covered = self.extent(path, transform, reach)?.on(surface);
         let pieces = shape.segments + self.dashes(stroke, &shape)?;
         self.spend(pieces * OUTLINE_NS)?;
         let rows = (2.0 * shape.rows + 2.0 * pieces * width.min(surface.height))
             .min(pieces * EDGES_OF_A_STROKE * surface.height);
-        self.edges(pieces * EDGES_OF_A_STROKE, rows, covered.height())?;
+        let columns = 2.0 * shape.columns + 2.0 * pieces * width.min(surface.width);
+        self.edges(pieces * EDGES_OF_A_STROKE, rows, columns, covered)?;
         let pixels = covered.pixels().min((shape.length + width) * width * 2.0);
         self.paint(stroke.paint(), pixels, transform, bounds)
     }
@@ -112,11 +112,30 @@ impl Meter<'_> {
         Ok(dashes)
     }
 
-    /// Following `rows` of edges, of which some lie side by side and cross.
-    fn edges(&mut self, edges: f64, rows: f64, height: f64) -> Result<(), SvgError> {
-        let side_by_side = rows / height.max(1.0);
-        let crossings = edges.min(rows) * side_by_side;
+    /// Following edges down `rows`. On the way sideways an edge crosses those that lie there.
+    fn edges(
+        &mut self,
+        edges: f64,
+        rows: f64,
+        columns: f64,
+        covered: Area,
+    ) -> Result<(), SvgError> {
+        let side_by_side = rows / covered.height().max(1.0);
+        let crossings = columns * side_by_side / covered.width().max(1.0);
         self.spend(edges * EDGE_NS + rows * 4.0 * ROW_NS + crossings)
+    }
+
+    /// Where a path is on the canvas, with `reach` around it. Far outside the renderer's arithmetic fails.
+    fn extent(&self, path: &Path, transform: Transform, reach: f64) -> Result<Area, SvgError> {
+        let covered = path.data().bounds().transform(transform).map(Area::of);
+        let covered = covered.map(|covered| covered.grown(reach));
+        let farthest = covered.map_or(f64::INFINITY, Area::farthest);
+        self.sane(
+            "a place on the canvas, in pixels,",
+            farthest,
+            FARTHEST_PLACE,
+        )?;
+        Ok(covered.unwrap_or(Area::NONE))
     }
 
     fn paint(
@@ -143,6 +162,7 @@ fn shape(path: &Path, transform: Transform, surface: Surface) -> Shape {
     let mut shape = Shape {
         segments: 0.0,
         rows: 0.0,
+        columns: 0.0,
         length: 0.0,
         own_length: 0.0,
     };
@@ -156,8 +176,13 @@ fn shape(path: &Path, transform: Transform, surface: Surface) -> Shape {
             transform.map_point(&mut a);
             transform.map_point(&mut b);
             shape.length += distance(a, b);
-            let on_surface = |y: f32| f64::from(y).clamp(0.0, surface.height);
-            shape.rows += (on_surface(a.y) - on_surface(b.y)).abs();
+            // What lies to the right of the surface is never followed; what lies to the left is, as an upright line.
+            if f64::from(a.x.min(b.x)) <= surface.width {
+                let down = |y: f32| f64::from(y).clamp(0.0, surface.height);
+                let across = |x: f32| f64::from(x).clamp(0.0, surface.width);
+                shape.rows += (down(a.y) - down(b.y)).abs();
+                shape.columns += (across(a.x) - across(b.x)).abs();
+            }
             *from = *to;
         }
         // A curve is drawn as several lines.
@@ -180,15 +205,4 @@ fn shape(path: &Path, transform: Transform, surface: Surface) -> Shape {
 
 fn distance(a: Point, b: Point) -> f64 {
     (f64::from(a.x) - f64::from(b.x)).hypot(f64::from(a.y) - f64::from(b.y))
-}
-
-/// Lines may have bounds without an area.
-trait ToArea {
-    fn to_rect_or_point(&self, transform: Transform) -> Option<Area>;
-}
-
-impl ToArea for resvg::tiny_skia::Rect {
-    fn to_rect_or_point(&self, transform: Transform) -> Option<Area> {
-        self.transform(transform).map(Area::of)
-    }
 }
