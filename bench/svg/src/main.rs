@@ -12,6 +12,7 @@ use std::{fs, io::Write as _, path::Path, thread};
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Parser;
 use machine::Machine;
+use mcp_svg::Limits;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -27,6 +28,9 @@ struct Settings {
     /// Print a line for each file, and write no results.
     #[arg(long)]
     all: bool,
+    /// The budget of estimated microseconds, to see what a file costs that would be refused; nothing is written.
+    #[arg(long)]
+    work_us: Option<u64>,
     /// Only files whose name has this in it; nothing is written.
     #[arg(long, default_value = "")]
     only: String,
@@ -42,6 +46,11 @@ fn main() -> anyhow::Result<()> {
         ("made", corpus::made()),
         ("ordinary", corpus::files(&corpus.join("ordinary"))),
     ];
+    let mut limits = Limits::default();
+    if let Some(budget) = settings.work_us {
+        limits.work_us = budget;
+        limits.surface_bytes = 512 * 1024 * 1024;
+    }
     let mut rows = Vec::new();
     for (set, cases) in sets {
         let cases = cases
@@ -50,7 +59,8 @@ fn main() -> anyhow::Result<()> {
         for case in cases {
             // A thread of its own has a stack of the default size, unlike the main thread.
             let (only, runs) = (case.name.clone(), settings.runs);
-            let row = thread::spawn(move || measure::row(set, &case, runs, &ALLOCATOR))
+            let limits = limits.clone();
+            let row = thread::spawn(move || measure::row(set, &case, runs, &limits, &ALLOCATOR))
                 .join()
                 .map_err(|_| anyhow!("{only}: it panicked"))?;
             rows.push(row);
@@ -59,7 +69,7 @@ fn main() -> anyhow::Result<()> {
     let bars = report::bars(&rows);
     let text = report::markdown(&rows, &bars, &machine, settings.all);
     writeln!(std::io::stdout(), "{text}")?;
-    if settings.only.is_empty() && !settings.all {
+    if settings.only.is_empty() && !settings.all && settings.work_us.is_none() {
         let file = root.join("bench/svg/RESULTS.md");
         fs::write(&file, &text).with_context(|| format!("{} can't be written", file.display()))?;
     }

@@ -21,8 +21,13 @@ pub(crate) struct Row {
     pub(crate) outcome: String,
 }
 
-pub(crate) fn row(set: &'static str, case: &Case, runs: u32, allocator: &PeakAlloc) -> Row {
-    let limits = Limits::default();
+pub(crate) fn row(
+    set: &'static str,
+    case: &Case,
+    runs: u32,
+    limits: &Limits,
+    allocator: &PeakAlloc,
+) -> Row {
     let mut row = Row {
         set,
         name: case.name.clone(),
@@ -35,7 +40,7 @@ pub(crate) fn row(set: &'static str, case: &Case, runs: u32, allocator: &PeakAll
         allocator.reset_peak_usage();
         let held = allocator.current_usage();
         let began = thread_cpu_ns();
-        let result = process(&case.bytes, &limits);
+        let result = process(&case.bytes, limits);
         let took = thread_cpu_ns() - began;
         let taken = allocator.peak_usage().saturating_sub(held);
         row.ms = row.ms.max(took as f64 / 1e6);

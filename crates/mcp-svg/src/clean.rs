@@ -69,6 +69,7 @@ pub fn clean(text: &str, limits: &Limits) -> Result<CleanSvg, SvgError> {
         account,
         out: Writer::new(),
         styles: 0,
+        written_styles: 0,
         selectors: 0,
         pixels: 0,
     };
@@ -163,8 +164,9 @@ struct Cleaner<'a> {
     namespace: Option<&'static str>,
     account: Account,
     out: Writer,
-    /// Bytes of style sheets so far.
+    /// Bytes of style sheets so far, as given and as written.
     styles: usize,
+    written_styles: usize,
     selectors: usize,
     /// Pixels of embedded images so far.
     pixels: u64,
@@ -239,8 +241,16 @@ impl Cleaner<'_> {
             });
         }
         if !rules.is_empty() {
+            let sheet = css::write_sheet(&rules);
+            // Spaces and line breaks make it longer; it has to pass here again.
+            self.written_styles += sheet.len();
+            within(
+                "the clean style sheets",
+                self.written_styles,
+                self.limits.style_bytes,
+            )?;
             self.out.open("style", attributes, Content::Style);
-            self.out.text(&css::write_sheet(&rules));
+            self.out.text(&sheet);
             self.out.close();
         }
         Ok(())

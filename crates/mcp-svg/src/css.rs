@@ -24,13 +24,22 @@ pub(crate) struct Rule {
     pub(crate) declarations: Vec<Declaration>,
 }
 
+/// Declarations in one block. Drawing programs write up to a hundred; the renderer needs the square of their number.
+const MOST_DECLARATIONS: usize = 256;
+
 /// The declarations of a `style` attribute or of a rule.
 pub(crate) fn declarations(text: &str, account: &mut Account) -> Vec<Declaration> {
     let text = without_comments(text);
-    split_outside(&text, ';')
-        .filter(|part| !part.trim().is_empty())
+    let mut parts = split_outside(&text, ';').filter(|part| !part.trim().is_empty());
+    let declarations = parts
+        .by_ref()
+        .take(MOST_DECLARATIONS)
         .filter_map(|part| declaration(part, account))
-        .collect()
+        .collect();
+    if parts.next().is_some() {
+        account.note("declarations of a style beyond 256");
+    }
+    declarations
 }
 
 fn declaration(text: &str, account: &mut Account) -> Option<Declaration> {

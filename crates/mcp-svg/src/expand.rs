@@ -8,6 +8,7 @@
 mod cycle;
 mod graph;
 mod sheet;
+mod text;
 
 use std::collections::HashSet;
 
@@ -23,8 +24,9 @@ const STOP: u64 = 40;
 const NUMBER: u64 = 40;
 /// And what building it costs, in nanoseconds.
 const ELEMENT_NS: u64 = 2_000;
-const CHARACTER_NS: u64 = 1_500;
 const NUMBER_NS: u64 = 40;
+/// Walking through an element costs this part of making it.
+const WALKED_AGAIN: u64 = 4;
 /// Looking an inherited property up, an attribute of an ancestor.
 const ANCESTOR_NS: u64 = 30;
 /// Comparing an element with a selector.
@@ -50,8 +52,9 @@ pub(crate) fn count(document: &Document<'_>, limits: &Limits) -> Result<Need, Sv
         shared: HashSet::new(),
         path: Vec::new(),
         made: 0,
+        again: 0,
     };
-    walk.spend(0, graph.scan_ns())?;
+    walk.spend(graph.sheet_bytes(), graph.scan_ns())?;
     walk.copy(graph.root(), 0)?;
     walk.convert(graph.root(), &Paints::default(), 0)?;
     Ok(walk.need)
@@ -65,12 +68,18 @@ struct Walk<'a> {
     shared: HashSet<Index>,
     /// Resources that are being converted.
     path: Vec<Index>,
+    /// Above 0 inside of what has been made before: it takes no more memory, but it is walked through again.
+    again: u32,
     /// Resources made so far. The renderer collects them, and compares each new one with all before.
     made: u64,
 }
 
 impl Walk<'_> {
     fn spend(&mut self, bytes: u64, ns: u64) -> Result<(), SvgError> {
+        let (bytes, ns) = match self.again {
+            0 => (bytes, ns),
+            _ => (0, ns / WALKED_AGAIN),
+        };
         self.need.bytes = self.need.bytes.saturating_add(bytes);
         self.need.ns = self.need.ns.saturating_add(ns);
         if self.need.bytes > self.limits.tree_bytes {
@@ -139,7 +148,7 @@ impl Walk<'_> {
             self.spend(node.numbers * NUMBER, node.numbers * NUMBER_NS)?;
         }
         if node.characters > 0 {
-            self.spend(node.characters * CHARACTER, node.characters * CHARACTER_NS)?;
+            self.spend(node.characters * CHARACTER, node.text_ns)?;
         }
         if node.shape {
             for paint in paints.fill.iter().chain(&paints.stroke) {
@@ -168,7 +177,12 @@ impl Walk<'_> {
     fn inside_text(&mut self, at: Index, depth: u32) -> Result<(), SvgError> {
         let depth = self.deeper(depth)?;
         for child in self.graph.children(at) {
-            let paints = &self.graph.node(child).paints;
+            let node = self.graph.node(child);
+            if let Some(path) = node.link {
+                let numbers = self.graph.node(path).numbers;
+                self.spend(0, text::on_a_path(node.characters, numbers))?;
+            }
+            let paints = &node.paints;
             for paint in paints.fill.iter().chain(&paints.stroke) {
                 self.resource(*paint, 1, depth)?;
             }
@@ -198,35 +212,41 @@ impl Walk<'_> {
                 id: self.graph.name(at),
             });
         }
-        let node = self.graph.node(at);
-        if node.shareable && !self.shared.insert(at) {
-            return self.spend(0, ELEMENT_NS);
-        }
-        let depth = self.deeper(depth)?;
+        let shareable = self.graph.node(at).shareable;
+        let again = u32::from(shareable && !self.shared.insert(at));
+        self.again += again;
         self.path.push(at);
+        let depth = self.deeper(depth)?;
+        let times = if shareable { 1 } else { times };
+        for _ in 0..times {
+            self.content(at, depth)?;
+        }
+        self.path.pop();
+        self.again -= again;
+        Ok(())
+    }
+
+    /// What is in a resource.
+    fn content(&mut self, at: Index, depth: u32) -> Result<(), SvgError> {
+        self.made += 1;
+        self.spend(ELEMENT / 2, ELEMENT_NS + self.made)?;
+        for resource in &self.graph.node(at).resources {
+            self.resource(*resource, 1, depth)?;
+        }
         // A resource takes its properties from where it stands, not from who refers to it.
         let inherited = self.graph.paints_at(at);
-        let times = if node.shareable { 1 } else { times };
-        for _ in 0..times {
-            self.made += 1;
-            self.spend(ELEMENT / 2, ELEMENT_NS + self.made)?;
-            for resource in &node.resources {
-                self.resource(*resource, 1, depth)?;
-            }
-            // Its content may be another's, through a chain of references.
-            for link in self.graph.chain(at) {
-                self.spend(0, ELEMENT_NS)?;
-                for child in self.graph.children(link) {
-                    let inside = self.graph.node(child);
-                    if inside.drawn {
-                        self.convert(child, &inherited, depth)?;
-                    } else {
-                        self.spend(STOP + inside.attributes * 8, 400)?;
-                    }
+        // Its content may be another's, through a chain of references.
+        for link in self.graph.chain(at) {
+            self.spend(0, ELEMENT_NS)?;
+            for child in self.graph.children(link) {
+                let inside = self.graph.node(child);
+                if inside.drawn {
+                    self.convert(child, &inherited, depth)?;
+                } else {
+                    self.spend(STOP + inside.attributes * 8, 400)?;
                 }
             }
         }
-        self.path.pop();
         Ok(())
     }
 }

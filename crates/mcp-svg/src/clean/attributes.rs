@@ -70,6 +70,13 @@ impl Cleaner<'_> {
                 }
             }
         }
+        // The root gets up to two namespaces, and has to pass here again.
+        if out.len() + 2 > self.limits.attributes as usize {
+            return Err(SvgError::TooMany {
+                what: "attributes of one element".to_owned(),
+                limit: self.limits.attributes.into(),
+            });
+        }
         if allow::is_animation(element) && element != "animateMotion" {
             let has = |wanted: &str| out.iter().any(|(name, _)| name == wanted);
             if !has("attributeName") {
@@ -203,8 +210,5 @@ fn classes(value: &str) -> Option<String> {
             .all(|c| c.is_alphanumeric() || (c.is_ascii_graphic() && !"\"'<>&\\(){}`;".contains(c)))
     };
     let names: Vec<&str> = value.split_whitespace().take(MOST_CLASSES).collect();
-    names
-        .iter()
-        .all(|name| harmless(name))
-        .then(|| names.join(" "))
+    names.iter().all(harmless).then(|| names.join(" "))
 }

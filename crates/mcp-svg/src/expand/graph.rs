@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use resvg::usvg::roxmltree::{Document, Node};
 
-use super::sheet::Sheet;
+use super::{sheet::Sheet, text};
 use crate::{
     Limits, SvgError, allow,
     css::{self, Declaration},
@@ -63,11 +63,13 @@ pub(super) struct Element {
     /// Numbers in a path or a list of points.
     pub(super) numbers: u64,
     pub(super) characters: u64,
+    /// The time to set a text.
+    pub(super) text_ns: u64,
     pub(super) image_bytes: u64,
     /// What `use` draws.
     pub(super) target: Option<Index>,
     /// What a gradient, pattern or filter takes its content from, or text its path.
-    link: Option<Index>,
+    pub(super) link: Option<Index>,
     /// Mask, clip path and filters.
     pub(super) resources: Vec<Index>,
     pub(super) paints: Paints,
@@ -82,6 +84,7 @@ pub(super) struct Graph<'a> {
     ids: HashMap<&'a str, Index>,
     selectors: u64,
     selector_ns: u64,
+    sheet_bytes: u64,
 }
 
 impl<'a> Graph<'a> {
@@ -102,6 +105,7 @@ impl<'a> Graph<'a> {
             ids,
             selectors: sheet.selectors(),
             selector_ns: sheet.matching_ns(&nodes, limits)?,
+            sheet_bytes: sheet.bytes(),
         };
         for node in &nodes {
             let mut element = graph.element(*node, &sheet);
@@ -157,8 +161,13 @@ impl<'a> Graph<'a> {
             }
             "text" => {
                 element.shape = true;
-                element.characters = characters(node);
-                element.spans = node.descendants().count() as u64;
+                let text = text::count(node);
+                element.characters = text.characters;
+                element.spans = text.spans;
+                element.text_ns = text.ns;
+            }
+            "textPath" => {
+                element.characters = text::count(node).characters;
             }
             "image" => {
                 let url = href(node).unwrap_or_default();
@@ -273,6 +282,11 @@ impl<'a> Graph<'a> {
     /// How many selectors each element is compared with.
     pub(super) fn selectors(&self) -> u64 {
         self.selectors
+    }
+
+    /// The renderer's memory for the style sheets.
+    pub(super) fn sheet_bytes(&self) -> u64 {
+        self.sheet_bytes
     }
 
     fn ancestors(&self, at: Index) -> impl Iterator<Item = Index> + '_ {
@@ -391,12 +405,4 @@ fn numbers(data: &str) -> u64 {
     } else {
         count
     }
-}
-
-fn characters(node: Node<'_, '_>) -> u64 {
-    node.descendants()
-        .filter(Node::is_text)
-        .filter_map(|text| text.text())
-        .map(|text| text.chars().count() as u64)
-        .sum()
 }

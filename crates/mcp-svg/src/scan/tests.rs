@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use resvg::usvg::roxmltree::Document;
+
 use super::*;
 
 fn cut(text: &str) -> Result<&str, SvgError> {
@@ -64,4 +67,27 @@ fn tags_must_match() {
         cut("<svg><g></svg></g>"),
         Err(SvgError::Malformed { .. })
     ));
+}
+
+proptest! {
+    #[test]
+    fn no_parser_finds_more_depth_than_the_scan(
+        pieces in prop::collection::vec(
+            prop::sample::select(vec![
+                "<g>", "</g>", "<g/>", "<g a='>'>", "<g a=\"'/>\">", "<!-- <g> -->", "<![CDATA[<g>]]>", "<?a <g> ?>", "x",
+                "<a:g xmlns:a='u'>", "</a:g>", "<g\n/>", "<g a='b'/ >", "<g a = '/' >", "</g >", "<svg>", "</svg>", "'", "\"", ">",
+            ]),
+            0..40,
+        )
+    ) {
+        let limits = Limits { depth: 5, ..Limits::default() };
+        let text = format!("<svg>{}</svg>", pieces.concat());
+        if let (Ok(found), Ok(document)) = (find(&text, &limits), Document::parse(&text)) {
+            prop_assert_eq!(found.range, 0..text.len());
+            let depth = |node: resvg::usvg::roxmltree::Node<'_, '_>| node.ancestors().count() - 1;
+            let elements = document.descendants().filter(|node| node.is_element());
+            let deepest = elements.map(depth).max().unwrap_or_default();
+            prop_assert!(deepest <= 5, "{}", deepest);
+        }
+    }
 }

@@ -75,6 +75,21 @@ fn nesting(add: Add<'_>) {
             nested("<g clip-path='url(#c)'>", 60, RECT, "</g>")
         )),
     );
+    let small = "<rect x='50' y='50' width='1' height='1'/>";
+    add(
+        "depth-of-small-layers",
+        svg(&nested("<g opacity='.99'>", 120, small, "</g>")),
+    );
+    add(
+        "depth-by-references-as-allowed",
+        svg(&format!(
+            "{}<g id='g40'>{small}</g>",
+            each(40, |i| format!(
+                "<g id='g{i}'><use href='#g{}'/></g>",
+                i + 1
+            ))
+        )),
+    );
     add(
         "depth-of-text",
         svg(&nested(
@@ -516,6 +531,22 @@ fn styles(add: Add<'_>) {
     add(
         "style-attribute-long",
         svg(&format!("<g style='{}'/>", "fill:red;".repeat(25_000))),
+    );
+    let many = "fill:red;".repeat(250);
+    add(
+        "style-declarations-for-all",
+        svg(&format!(
+            "<style>{}{{{many}}}</style>{}",
+            "*,".repeat(100) + "g",
+            "<rect width='9' height='9'/>".repeat(9_000)
+        )),
+    );
+    add(
+        "style-declarations-times-selectors",
+        svg(&format!(
+            "<style>{}</style>",
+            each(20, |i| format!("{}b{i}{{{many}}}", "a,".repeat(99)))
+        )),
     );
     add(
         "style-reference-from-all",
