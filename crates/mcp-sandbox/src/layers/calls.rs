@@ -90,7 +90,9 @@ const FORBIDDEN_HERE: &[libc::c_long] = &[
     libc::SYS_ustat,
     libc::SYS__sysctl,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+const FORBIDDEN_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const FORBIDDEN_HERE: &[libc::c_long] = &[];
 
 /// `ENOSYS`: what runtimes try and go without. The flags of `clone3` lie in memory, where no filter sees them, so that
