@@ -126,6 +126,26 @@ error_codes! {
     HandshakeTimeout = "handshake-timeout",
     /// The started or connected server sent more than is allowed.
     HandshakeTooLarge = "handshake-too-large",
+    /// The server was not given what it needs to ask the model's provider: a key.
+    ProviderUnconfigured = "provider-unconfigured",
+    /// The provider refuses the request or the key, and will refuse it again.
+    ProviderRefused = "provider-refused",
+    /// The provider's quota a minute is used up, or as many calls as may be are under way to it.
+    ProviderBusy = "provider-busy",
+    /// The provider's quota of the day is used up. It comes back after hours, longer than any job is tried.
+    ProviderQuota = "provider-quota",
+    /// The provider gives this project no quota for the model.
+    ProviderNoQuota = "provider-no-quota",
+    /// The provider can't be reached, is overloaded, or does not answer in time.
+    ProviderUnavailable = "provider-unavailable",
+    /// The provider's filters stopped the prompt or the answer.
+    ContentBlocked = "content-blocked",
+    /// The model's answer was cut off at its limit.
+    OutputTruncated = "output-truncated",
+    /// The model gave no output, or none that can be read.
+    OutputMissing = "output-missing",
+    /// The model's SVG is not acceptable, even after it was told why.
+    SvgRejected = "svg-rejected",
     /// A tool ended with a defect in the server's code.
     Internal = "internal",
     /// The broker refuses this client: authentication or authorisation.
@@ -152,6 +172,9 @@ impl ErrorCode {
             | Self::LaunchFailed
             | Self::LaunchBusy
             | Self::HandshakeTimeout
+            | Self::ProviderBusy
+            | Self::ProviderUnavailable
+            | Self::OutputMissing
             | Self::Internal => Class::Transient,
             Self::InvalidRecord
             | Self::UnknownJobType
@@ -168,7 +191,14 @@ impl ErrorCode {
             | Self::InvalidArguments
             | Self::LaunchDenied
             | Self::HandshakeFailed
-            | Self::HandshakeTooLarge => Class::Permanent,
+            | Self::HandshakeTooLarge
+            | Self::ProviderUnconfigured
+            | Self::ProviderRefused
+            | Self::ProviderQuota
+            | Self::ProviderNoQuota
+            | Self::ContentBlocked
+            | Self::OutputTruncated
+            | Self::SvgRejected => Class::Permanent,
             Self::BrokerUnauthorized | Self::BrokerFenced | Self::TopicNotWritable => Class::Fatal,
         }
     }
@@ -212,6 +242,16 @@ impl ErrorCode {
             | Self::HandshakeFailed
             | Self::HandshakeTimeout
             | Self::HandshakeTooLarge
+            | Self::ProviderUnconfigured
+            | Self::ProviderRefused
+            | Self::ProviderBusy
+            | Self::ProviderQuota
+            | Self::ProviderNoQuota
+            | Self::ProviderUnavailable
+            | Self::ContentBlocked
+            | Self::OutputTruncated
+            | Self::OutputMissing
+            | Self::SvgRejected
             | Self::Internal
             | Self::BrokerUnauthorized
             | Self::BrokerFenced

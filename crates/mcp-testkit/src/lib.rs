@@ -2,6 +2,7 @@
 
 mod conformance;
 mod eventually;
+mod fake_gemini;
 pub mod fetched;
 mod kafka;
 mod leash;
@@ -14,6 +15,7 @@ mod stub_server;
 
 pub use conformance::{conformance_client, conformance_server};
 pub use eventually::eventually;
+pub use fake_gemini::{FakeGemini, GeminiCall, GeminiReply, SeenGeminiCall};
 pub use kafka::{
     Damage, Feed, GroupWatch, Kafka, KafkaBuilder, KafkaClient, KafkaCluster, Line, NewRecord,
     OffsetWatch, Operation, Record, Resource, SaslSsl, Tail, Transactions,
