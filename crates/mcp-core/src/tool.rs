@@ -4,6 +4,8 @@
 //! [`ToolError`] under `_meta["io.mcp-hybrid/error"]`. It is not in `structuredContent`: SDK clients validate that
 //! against the output schema.
 
+pub mod svg;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
