@@ -1,0 +1,67 @@
+use super::*;
+
+fn cut(text: &str) -> Result<&str, SvgError> {
+    find(text, &Limits::default()).map(|found| &text[found.range])
+}
+
+#[test]
+fn the_svg_is_found_between_words_and_fences() {
+    let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><g/></svg>";
+    for around in [
+        "{}",
+        "\u{feff}{}\n",
+        "```svg\n{}\n```",
+        "Here it is, with 3 < 4:\n\n```xml\n<?xml version=\"1.0\"?>\n{}\n```\nEnjoy!",
+        "<html><body>{}</body></html>",
+        "<!-- a > b --><!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\" \"svg11.dtd\">{}",
+    ] {
+        assert_eq!(cut(&around.replace("{}", svg)), Ok(svg), "{around}");
+    }
+}
+
+#[test]
+fn a_prefix_does_not_hide_the_root() {
+    assert_eq!(cut("x <s:svg xmlns:s='u'/> y"), Ok("<s:svg xmlns:s='u'/>"));
+}
+
+#[test]
+fn a_tag_in_a_comment_or_an_attribute_is_none() {
+    let svg = "<svg a='>' b=\"</svg>\"><!-- </svg> --><![CDATA[</svg>]]></svg>";
+    assert_eq!(cut(svg), Ok(svg));
+}
+
+#[test]
+fn what_must_not_be_parsed_is_refused_with_its_place() {
+    let at = |line, column| Position { line, column };
+    assert_eq!(cut("no picture"), Err(SvgError::NoSvg));
+    assert_eq!(
+        cut("<svg/>\n<svg/>"),
+        Err(SvgError::SeveralSvgs { at: at(2, 1) })
+    );
+    assert_eq!(
+        cut("\n <!doctype svg [<!ENTITY a 'b'>]><svg/>"),
+        Err(SvgError::Doctype { at: at(2, 2) })
+    );
+    assert_eq!(
+        cut("<svg><g><path d='M0"),
+        Err(SvgError::CutOff {
+            inside: "path".into()
+        })
+    );
+    let deep = format!("<svg>{}", "<g>".repeat(128));
+    assert_eq!(
+        cut(&deep),
+        Err(SvgError::TooDeep {
+            at: at(1, 5 + 127 * 3 + 1),
+            limit: 128
+        })
+    );
+}
+
+#[test]
+fn tags_must_match() {
+    assert!(matches!(
+        cut("<svg><g></svg></g>"),
+        Err(SvgError::Malformed { .. })
+    ));
+}
