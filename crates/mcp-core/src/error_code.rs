@@ -114,6 +114,8 @@ error_codes! {
     ToolUnavailable = "tool-unavailable",
     /// The tool's arguments do not fit its input schema.
     InvalidArguments = "invalid-arguments",
+    /// That version of the server is published, with another content.
+    VersionConflict = "version-conflict",
     /// The launch policy does not allow that command, URL, environment file or variable.
     LaunchDenied = "launch-denied",
     /// The program could not be started or ended before the handshake was complete.
@@ -189,6 +191,7 @@ impl ErrorCode {
             | Self::InputRequired
             | Self::ToolFailed
             | Self::InvalidArguments
+            | Self::VersionConflict
             | Self::LaunchDenied
             | Self::HandshakeFailed
             | Self::HandshakeTooLarge
@@ -236,6 +239,7 @@ impl ErrorCode {
             | Self::ToolFailed
             | Self::ToolUnavailable
             | Self::InvalidArguments
+            | Self::VersionConflict
             | Self::LaunchDenied
             | Self::LaunchFailed
             | Self::LaunchBusy

@@ -8,6 +8,6 @@ pub mod telemetry;
 pub mod trace_context;
 pub mod vars;
 
-pub use conditions::{Condition, Conditions};
+pub use conditions::{Condition, Conditions, Notice};
 pub use telemetry::Telemetry;
 pub use vars::{ConfigError, Vars};

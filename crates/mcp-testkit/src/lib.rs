@@ -9,6 +9,7 @@ mod leash;
 mod otlp_receiver;
 mod output;
 mod port;
+mod postgres;
 mod process;
 mod redis;
 mod stub_server;
@@ -22,6 +23,7 @@ pub use kafka::{
 };
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::free_port;
+pub use postgres::Postgres;
 pub use process::{Process, ProcessBuilder, workspace_binary};
 pub use redis::Redis;
 pub use stub_server::{Call, Connection, Outcome, Reply, SeenCall, StubServer, TokenEndpoint};
