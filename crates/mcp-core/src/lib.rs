@@ -24,4 +24,6 @@ pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use servers_config::{McpServersConfig, RemoteKind, RemoteServer, ServerConfig, StdioServer};
 pub use tool::svg::{ArtifactRef, GenerateSvgArgs, RefineSvgArgs, RemovedContent, SvgResult};
-pub use tool::{ServerInitializeArgs, ServerInitializeResult, ToolError};
+pub use tool::{
+    PublishServerArgs, PublishServerResult, ServerInitializeArgs, ServerInitializeResult, ToolError,
+};

@@ -45,12 +45,7 @@ impl Issues {
         self.kept.is_empty()
     }
 
-    pub(crate) fn add(
-        &mut self,
-        place: &Place<'_>,
-        rule: &'static str,
-        message: impl AsRef<str>,
-    ) {
+    pub(crate) fn add(&mut self, place: &Place<'_>, rule: &'static str, message: impl AsRef<str>) {
         self.add_at(&place.to_string(), rule, message.as_ref());
     }
 

@@ -22,7 +22,9 @@ pub(crate) fn check(name: &str, place: &Place<'_>, issues: &mut Issues) {
     let labels: Vec<_> = namespace.split('.').collect();
     let is_label = |label: &&str| {
         (1..=LABEL_MAX).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     if labels.len() < 2 || !labels.iter().all(is_label) || !has_plain_ends(namespace) {
         issues.add(
@@ -71,9 +73,24 @@ mod tests {
         }
         let long = format!("com.{}/ab", "x".repeat(64));
         for name in [
-            "", "/", "weather", "a/b/c", "com.example/", "/weather", "com/weather", "com..example/w1", ".com/w1",
-            "com.example./w1", "-com.example/w1", "com.example/-w", "com.example/w_", "com.exa_mple/w1",
-            "com.example/w\u{e4}1", "com.example/w", "com example/w1", &long,
+            "",
+            "/",
+            "weather",
+            "a/b/c",
+            "com.example/",
+            "/weather",
+            "com/weather",
+            "com..example/w1",
+            ".com/w1",
+            "com.example./w1",
+            "-com.example/w1",
+            "com.example/-w",
+            "com.example/w_",
+            "com.exa_mple/w1",
+            "com.example/w\u{e4}1",
+            "com.example/w",
+            "com example/w1",
+            &long,
         ] {
             assert!(!is_name(name), "{name}");
         }

@@ -44,13 +44,15 @@ pub(crate) fn check(reference: &str) -> Result<(), &'static str> {
         _ => ("docker.io", path),
     };
     let is_byte = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.' | b'/')
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || matches!(byte, b'_' | b'-' | b'.' | b'/')
     };
     if !(2..=REPOSITORY_MAX).contains(&repository.len()) || !repository.bytes().all(is_byte) {
         return Err(INVALID);
     }
-    let is_taken = REGISTRIES.contains(&registry)
-        || SUFFIXES.iter().any(|suffix| registry.ends_with(suffix));
+    let is_taken =
+        REGISTRIES.contains(&registry) || SUFFIXES.iter().any(|suffix| registry.ends_with(suffix));
     if !is_taken {
         return Err(
             "the image must be at docker.io, ghcr.io, quay.io, mcr.microsoft.com, *.pkg.dev or *.azurecr.io",

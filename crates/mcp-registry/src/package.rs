@@ -41,7 +41,12 @@ pub(crate) fn check(package: &Object, place: &Place<'_>, issues: &mut Issues) {
     let kind = text(package, "registryType").unwrap_or_default();
     match kind {
         "oci" => {
-            without(package, &["registryBaseUrl", "version", "fileSha256"], place, issues);
+            without(
+                package,
+                &["registryBaseUrl", "version", "fileSha256"],
+                place,
+                issues,
+            );
             if let Err(what) = oci::check(identifier) {
                 issues.add(&place.field("identifier"), "oci-reference", what);
             }
@@ -63,7 +68,9 @@ pub(crate) fn check(package: &Object, place: &Place<'_>, issues: &mut Issues) {
             Some((_, base)) => {
                 without(package, &["fileSha256"], place, issues);
                 with(package, "version", place, issues);
-                if text(package, "registryBaseUrl").is_some_and(|url| !url.is_empty() && url != *base) {
+                if text(package, "registryBaseUrl")
+                    .is_some_and(|url| !url.is_empty() && url != *base)
+                {
                     issues.add(
                         &place.field("registryBaseUrl"),
                         "registry-base-url",
@@ -173,7 +180,9 @@ fn is_github_release(path: &[&str]) -> bool {
     owner.len() <= 39
         && is_alphanumeric(owner.first())
         && is_alphanumeric(owner.last())
-        && owner.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && owner
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && repository.bytes().all(is_project_byte)
 }
 

@@ -126,7 +126,9 @@ impl Publication {
     /// The URL of each remote, in order.
     pub fn remote_urls(&self) -> impl Iterator<Item = &str> {
         let server = self.server.as_object();
-        let remotes = server.into_iter().flat_map(|server| objects(server, "remotes"));
+        let remotes = server
+            .into_iter()
+            .flat_map(|server| objects(server, "remotes"));
         remotes.filter_map(|(_, remote)| text(remote, "url"))
     }
 }

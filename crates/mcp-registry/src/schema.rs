@@ -43,4 +43,3 @@ pub(crate) fn add_all<'e>(
         issues.add_at(&pointer, rule, &error.masked_with("the value").to_string());
     }
 }
-

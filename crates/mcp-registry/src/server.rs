@@ -86,9 +86,7 @@ fn check_repository(repository: &Object, place: &Place<'_>, issues: &mut Issues)
         }
     }
     let subfolder = text(repository, "subfolder").unwrap_or_default();
-    let is_plain = |part: &str| {
-        !matches!(part, "" | "." | "..") && part.bytes().all(is_path_byte)
-    };
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_path_byte);
     if !subfolder.is_empty() && !subfolder.split('/').all(is_plain) {
         issues.add(
             &place.field("subfolder"),

@@ -38,7 +38,11 @@ pub(crate) fn check(tools: &[Value], issues: &mut Issues) {
                 format!("must be 1 to {NAME_MAX} letters, digits, underscores, hyphens and dots"),
             );
         } else if !names.insert(name) {
-            issues.add(&place.field("name"), "tool-name", "another tool has this name");
+            issues.add(
+                &place.field("name"),
+                "tool-name",
+                "another tool has this name",
+            );
         }
         for field in ["title", "description"] {
             if tool.get(field).is_some_and(|value| !value.is_string()) {

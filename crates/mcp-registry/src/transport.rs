@@ -119,7 +119,9 @@ fn check_url<'a>(
 /// What a package's URL may refer to: names of variables, names and hints of arguments.
 fn variables_of(package: &Object) -> Vec<&str> {
     let environment = objects(package, "environmentVariables");
-    let mut known: Vec<_> = environment.filter_map(|(_, variable)| text(variable, "name")).collect();
+    let mut known: Vec<_> = environment
+        .filter_map(|(_, variable)| text(variable, "name"))
+        .collect();
     for list in ["runtimeArguments", "packageArguments"] {
         for (_, argument) in objects(package, list) {
             known.extend(text(argument, "name"));

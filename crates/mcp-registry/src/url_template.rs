@@ -88,14 +88,29 @@ mod tests {
 
     #[test]
     fn variables_are_found_and_filled_in() {
-        let template = UrlTemplate::parse("https://{tenant}.example.com:{port}/{path}?a={b}").unwrap();
+        let template =
+            UrlTemplate::parse("https://{tenant}.example.com:{port}/{path}?a={b}").unwrap();
         assert_eq!(template.variables, ["tenant", "port", "path", "b"]);
         assert!(template.is_https() && !template.is_local());
-        for text in ["{scheme}://h/", "https://h", "http://h:{p}", "https://{h}/{}"] {
+        for text in [
+            "{scheme}://h/",
+            "https://h",
+            "http://h:{p}",
+            "https://{h}/{}",
+        ] {
             assert!(UrlTemplate::parse(text).is_some(), "{text}");
         }
         for text in [
-            "", "ftp://h/", "https://", "https:///path", "https:h", "//h/", "https://h:x/", "https://?q", "mcp", "{url}",
+            "",
+            "ftp://h/",
+            "https://",
+            "https:///path",
+            "https:h",
+            "//h/",
+            "https://h:x/",
+            "https://?q",
+            "mcp",
+            "{url}",
         ] {
             assert!(UrlTemplate::parse(text).is_none(), "{text}");
         }
@@ -104,13 +119,29 @@ mod tests {
     #[test]
     fn every_way_to_write_this_machine_is_seen() {
         for host in [
-            "localhost", "LOCALHOST", "a.localhost", "localhost.", "127.0.0.1", "127.1", "127.9.9.9", "2130706433",
-            "0x7f.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "[::]",
+            "localhost",
+            "LOCALHOST",
+            "a.localhost",
+            "localhost.",
+            "127.0.0.1",
+            "127.1",
+            "127.9.9.9",
+            "2130706433",
+            "0x7f.1",
+            "0.0.0.0",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::]",
         ] {
             let url = format!("https://{host}:1/mcp");
             assert!(UrlTemplate::parse(&url).unwrap().is_local(), "{host}");
         }
-        for host in ["localhost.example.com", "notlocalhost", "10.0.0.1", "[2001:db8::1]"] {
+        for host in [
+            "localhost.example.com",
+            "notlocalhost",
+            "10.0.0.1",
+            "[2001:db8::1]",
+        ] {
             let url = format!("https://{host}/mcp");
             assert!(!UrlTemplate::parse(&url).unwrap().is_local(), "{host}");
         }

@@ -24,7 +24,8 @@ static RANGES: LazyLock<[Regex; 4]> = LazyLock::new(|| {
     .map(|pattern| Regex::new(&pattern).expect("a constant pattern compiles"))
 });
 
-/// Whether it names several versions: `^1.2`, `>=1`, `1 - 2`, `1 || 2`, `1.x`.
+/// Whether it names several versions: `^1.2`, `>=1`, `1 - 2`, `1 || 2`, `1.x`. As in the official registry, that is also
+/// said of a pre-release with an `x` in it, such as `1.0.0-next.1`: what is taken here can be published there.
 pub fn looks_like_range(version: &str) -> bool {
     let version = version.trim();
     let [comparator, hyphen, or, dotted] = &*RANGES;
@@ -46,7 +47,8 @@ pub(crate) fn check(version: &str, place: &Place<'_>, issues: &mut Issues) {
         issues.add(
             place,
             "version-range",
-            "a range of versions is not a version: name one, such as 1.2.3",
+            "a range of versions is not a version: name one, such as 1.2.3 (a pre-release with an x in it, such as \
+             1.0.0-next.1, counts as a range, as in the official registry)",
         );
     }
     if version.trim() != version || version.is_empty() || version.chars().any(char::is_control) {

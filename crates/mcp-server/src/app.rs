@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use mcp_runtime::{Conditions, admin, trace_context};
 use mcp_sandbox::Sandbox;
+use mcp_store::SqlStore;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
@@ -23,6 +24,7 @@ use crate::access::settings::AccessConfig;
 use crate::calls::Calls;
 use crate::config::ServerConfig;
 use crate::connections;
+use crate::database;
 use crate::handler::Handler;
 use crate::idempotency::Idempotency;
 use crate::metric_definitions as metric;
@@ -30,6 +32,7 @@ use crate::redis_link::RedisLink;
 use crate::replica::Replica;
 use crate::tls::Tls;
 use crate::tools::Tools;
+use crate::tools::publish_server::PublishServer;
 use crate::tools::server_initialize::ServerInitialize;
 use crate::transport;
 
@@ -47,6 +50,7 @@ pub struct App {
     tls: Option<Tls>,
     access: AccessConfig,
     connections_max: usize,
+    store: SqlStore,
     /// Whether there is a link to Redis, where one was asked for.
     linked: redis::RedisResult<()>,
 }
@@ -71,6 +75,7 @@ impl App {
         metrics: PrometheusHandle,
     ) -> Self {
         metric::describe();
+        mcp_store::metric_definitions::describe();
         let (live, ready) = (Conditions::default(), Conditions::default());
         let access = Access::new(&config.access);
         let redis = config.redis_url.as_ref().map(RedisLink::new).transpose();
@@ -98,6 +103,7 @@ impl App {
             tls: config.tls.clone(),
             access: config.access.clone(),
             connections_max: config.connections_max,
+            store: config.store.clone(),
             linked,
         }
     }
@@ -106,7 +112,9 @@ impl App {
 /// The tools of the product. A tool is added here, in one line.
 pub fn tools(config: &ServerConfig) -> Tools {
     let sandbox = Arc::new(Sandbox::new(config.policy.clone()));
-    Tools::default().with(ServerInitialize::new(sandbox))
+    Tools::default()
+        .with(ServerInitialize::new(sandbox))
+        .with(PublishServer::new(Arc::new(config.store.clone())))
 }
 
 /// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
@@ -117,6 +125,7 @@ pub fn tools(config: &ServerConfig) -> Tools {
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
     app.calls.timeouts.check(&app.tools)?;
     app.linked.context("REDIS_URL")?;
+    database::open(&app.store).await?;
     let access = app.calls.access.clone();
     let ended = stop.child_token();
     let _followers = ended.clone().drop_guard();
@@ -124,6 +133,8 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     let config = app.access;
     let until = ended.clone();
     tokio::spawn(async move { follower.follow(config, until).await });
+    let notice = app.ready.notice("database");
+    tokio::spawn(database::follow(app.store.clone(), notice, ended.clone()));
     if let Some(tls) = app.tls.clone() {
         tokio::spawn(tls.follow(ended));
     }
@@ -148,6 +159,12 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
         .is_err()
     {
         tracing::warn!("tools have not come to their end");
+    }
+    if tokio::time::timeout(CLOSE, app.store.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("connections to the database are still in use");
     }
     if tokio::time::timeout(CLOSE, access.audit().flush())
         .await

@@ -70,6 +70,10 @@ All settings are environment variables (default):
   MCP_ENV_DIR              with the shorthand: where envFile files lie (none)
   MCP_WORK_DIR             with the shorthand: working directory of started servers (a private, empty one)
   REDIS_URL                Redis through which replicas reach each other (none: each is alone)
+  DATABASE_URL, DATABASE_URL_FILE
+                           published servers: postgres://user:password@host/database for several replicas, or
+                           sqlite:/path/to/file (mcp-hybrid/registry.db in STATE_DIRECTORY, XDG_STATE_HOME or
+                           HOME/.local/state)
   MCP_STATE_KEY            or MCP_STATE_KEY_FILE: signs what clients carry along, the same at every replica
                            (with REDIS_URL one that is kept there, else a new one at each start)
   MCP_MAX_STREAMS          event streams open at once, subscriptions among them (16384)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy};
+use mcp_store::{ArtifactLimits, Place, SqlStore, place};
 use rmcp::model::RequestStateCodec;
 
 use crate::access::settings::AccessConfig;
@@ -30,6 +31,8 @@ pub struct ServerConfig {
     /// `REDIS_URL`: where replicas find each other's streams, questions, tasks and idempotency keys; without it each is
     /// alone.
     pub redis_url: Option<Secret>,
+    /// `DATABASE_URL` (a file of this user): where published servers are, and artifacts. Opened when it is first used.
+    pub store: SqlStore,
     /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
     /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
     pub state_key: Option<Secret>,
@@ -144,6 +147,7 @@ impl ServerConfig {
             allowed_origins,
             policy: policy(vars)?,
             redis_url: redis_url(vars)?,
+            store: store(vars)?,
             state_key: state_key(vars)?,
             max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
@@ -208,6 +212,16 @@ fn redis_url(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
         return Err(invalid("REDIS_URL", "(not shown)", allowed));
     }
     Ok(url)
+}
+
+fn store(vars: &Vars) -> Result<SqlStore, ConfigError> {
+    let place = match vars.secret("DATABASE_URL")? {
+        // The value may hold a password.
+        Some(url) => Place::parse(&url)
+            .ok_or_else(|| invalid("DATABASE_URL", "(not shown)", place::ALLOWED))?,
+        None => Place::implied(|name| vars.get(name).map(str::to_owned)),
+    };
+    Ok(SqlStore::new(place, ArtifactLimits::default()))
 }
 
 fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
@@ -318,6 +332,7 @@ mod tests {
             ("MCP_MAX_STREAMS", "0"),
             ("MCP_STATE_KEY", "short"),
             ("REDIS_URL", "http://h"),
+            ("DATABASE_URL", "mysql://user:password@h/d"),
         ] {
             let error = refusal(&[(name, value)]);
             assert!(

@@ -6,6 +6,7 @@ pub mod caller;
 mod calls;
 pub mod config;
 mod connections;
+mod database;
 pub mod handler;
 mod idempotency;
 pub mod metric_definitions;

@@ -43,7 +43,7 @@ async fn run() -> anyhow::Result<()> {
         format!("PORT={port}: {bind}:{port} can't be bound; choose another, or 0 for any free one")
     })?;
     let commands: Vec<_> = config.policy.command_names().collect();
-    tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, "mcp-server {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, database = %config.store.place(), "mcp-server {}", env!("CARGO_PKG_VERSION"));
     let app = App::new(&config, telemetry.metrics());
     let result = mcp_server::run(listener, app, stop).await;
     telemetry.shutdown();

@@ -16,6 +16,8 @@ pub const TOOL_ERRORS: &str = "mcp_server_tool_errors_total";
 pub const STREAMS: &str = "mcp_server_open_streams";
 /// Calls of `server_initialize` that start a program, under way.
 pub const LAUNCHES: &str = "mcp_server_launches_in_flight";
+/// Calls of `publish_server`; label `outcome`: `published`, `unchanged`, `invalid`, or why the store did not take it.
+pub const PUBLICATIONS: &str = "mcp_server_publications_total";
 /// Requests that were refused; label `reason`.
 pub const REFUSED: &str = "mcp_server_refused_total";
 /// Calls with an idempotency key; label `outcome`: `stored`, `replayed`, `failed` (not stored), `unreadable`.
@@ -40,6 +42,7 @@ pub fn describe() {
     describe_histogram!(TOOL_DURATION, Unit::Seconds, "Time of a tool call");
     describe_gauge!(STREAMS, "Event streams open");
     describe_gauge!(LAUNCHES, "Calls that start a program, under way");
+    describe_counter!(PUBLICATIONS, "Servers published, or not");
     describe_counter!(TOOL_ERRORS, "Tool calls that failed");
     describe_counter!(REFUSED, "Requests that were refused");
     describe_counter!(IDEMPOTENT_CALLS, "Calls with an idempotency key");

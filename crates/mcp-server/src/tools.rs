@@ -1,5 +1,6 @@
 //! What a tool is, and the tools that the server offers. One file a tool.
 
+pub mod publish_server;
 pub mod server_initialize;
 
 use std::borrow::Cow;

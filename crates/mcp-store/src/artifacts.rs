@@ -101,7 +101,8 @@ pub trait ArtifactStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Away`]; [`StoreError::Broken`] if the bytes are no longer those of the name.
-    fn get<'a>(&'a self, id: &'a ArtifactId) -> BoxFuture<'a, Result<Option<Artifact>, StoreError>>;
+    fn get<'a>(&'a self, id: &'a ArtifactId)
+    -> BoxFuture<'a, Result<Option<Artifact>, StoreError>>;
 
     /// Gives back the room of artifacts that have expired, a bounded number at a time; says of how many. `put` does
     /// the same before it refuses one for want of room.

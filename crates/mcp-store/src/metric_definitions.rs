@@ -10,6 +10,10 @@ pub const UP: &str = "mcp_store_up";
 
 /// Tells the recorder units and help texts.
 pub fn describe() {
-    describe_histogram!(OPERATION_DURATION, Unit::Seconds, "Time of a database operation");
+    describe_histogram!(
+        OPERATION_DURATION,
+        Unit::Seconds,
+        "Time of a database operation"
+    );
     describe_gauge!(UP, "Whether the database answers");
 }

@@ -118,17 +118,30 @@ mod tests {
         ] {
             assert_eq!(parse(url), Some(Place::Sqlite(path.into())), "{url}");
         }
-        for url in ["postgres://h/d", "postgresql://u:p@h:5432/d?sslmode=require"] {
+        for url in [
+            "postgres://h/d",
+            "postgresql://u:p@h:5432/d?sslmode=require",
+        ] {
             assert!(matches!(parse(url), Some(Place::Postgres(_))), "{url}");
         }
-        for url in ["", "sqlite:", "sqlite::memory:", "sqlite:/a/", "sqlite:a?mode=ro", "mysql://h/d", "h", "postgres:d"] {
+        for url in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:/a/",
+            "sqlite:a?mode=ro",
+            "mysql://h/d",
+            "h",
+            "postgres:d",
+        ] {
             assert_eq!(parse(url), None, "{url}");
         }
     }
 
     #[test]
     fn what_is_shown_is_no_secret() {
-        let place = parse("postgres://user:hunter2@db.example:5433/registry?sslpassword=hunter2").unwrap();
+        let place =
+            parse("postgres://user:hunter2@db.example:5433/registry?sslpassword=hunter2").unwrap();
         for shown in [format!("{place}"), format!("{place:?}")] {
             assert_eq!(shown, "Postgres at db.example:5433/registry");
         }
@@ -150,7 +163,10 @@ mod tests {
         let user = ("XDG_STATE_HOME", "/state");
         assert_eq!(place(&[home, user]), at("/state/mcp-hybrid/registry.db"));
         let service = ("STATE_DIRECTORY", "/var/lib/s");
-        assert_eq!(place(&[home, user, service]), at("/var/lib/s/mcp-hybrid/registry.db"));
+        assert_eq!(
+            place(&[home, user, service]),
+            at("/var/lib/s/mcp-hybrid/registry.db")
+        );
         assert_eq!(place(&[]), Place::Nowhere);
     }
 }

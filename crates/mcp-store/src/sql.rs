@@ -74,7 +74,10 @@ impl SqlStore {
     pub async fn check(&self) -> Result<(), StoreError> {
         self.measured("check", async {
             let pool = self.pool().await?;
-            sqlx::query("SELECT 1").execute(pool).await.map_err(from_sql)?;
+            sqlx::query("SELECT 1")
+                .execute(pool)
+                .await
+                .map_err(from_sql)?;
             Ok(())
         })
         .await
@@ -89,8 +92,16 @@ impl SqlStore {
 
     async fn pool(&self) -> Result<&AnyPool, StoreError> {
         let open = || async {
-            let pool = connection::pool(&self.0.place)?;
-            migrations::run(&pool, self.0.place.file().is_some(), self.0.clock).await?;
+            let place = &self.0.place;
+            let pool = connection::pool(place)?;
+            let migrated = migrations::run(&pool, place.file().is_some(), self.0.clock).await;
+            migrated.map_err(|error| match (error, place.file()) {
+                // SQLite does not say which file; often it is one of the two beside it that it can't make.
+                (StoreError::NoPlace(why), Some(file)) => {
+                    StoreError::NoPlace(format!("{}: {why}", file.display()))
+                }
+                (error, _) => error,
+            })?;
             Ok(pool)
         };
         self.0.pool.get_or_try_init(open).await

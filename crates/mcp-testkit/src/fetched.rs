@@ -56,11 +56,16 @@ pub fn redis_server() -> PathBuf {
 
 /// The folder with the programs of the newest Postgres of this system.
 pub fn postgres_programs() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let folders = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let versions = folders.filter_map(|folder| {
         let programs = folder.ok()?.path().join("bin");
         let version: u32 = programs.parent()?.file_name()?.to_str()?.parse().ok()?;
-        programs.join("initdb").exists().then_some((version, programs))
+        programs
+            .join("initdb")
+            .exists()
+            .then_some((version, programs))
     });
     if let Some((_, programs)) = versions.max() {
         return programs;

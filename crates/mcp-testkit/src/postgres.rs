@@ -71,7 +71,8 @@ impl Postgres {
     pub async fn new_database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{number}");
-        self.execute("postgres", &format!("CREATE DATABASE {name}")).await;
+        self.execute("postgres", &format!("CREATE DATABASE {name}"))
+            .await;
         self.url(&name)
     }
 
@@ -95,7 +96,9 @@ impl Postgres {
         let output = ran.await.expect("it does not panic").expect("psql starts");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{statement}: {errors}");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
     }
 
     /// Ends it as an operator does who is in a hurry: connections are cut, the data stay.

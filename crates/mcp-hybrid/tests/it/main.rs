@@ -8,6 +8,7 @@ mod keep;
 mod kills;
 mod pair;
 mod processes;
+mod publish;
 mod real_servers;
 mod refusals;
 mod submit;

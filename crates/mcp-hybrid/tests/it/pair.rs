@@ -25,12 +25,22 @@ pub(crate) struct Pair {
     pub(crate) server: Process,
     pub(crate) worker: Process,
     port: u16,
+    database: Option<String>,
 }
 
 impl Pair {
     /// Starts both. The server may launch Node's everything-server and the Python servers of these tests, and whatever
     /// `more` lines of its policy allow.
     pub(crate) async fn start(name: &str, more: &str) -> Self {
+        Self::with(name, more, None).await
+    }
+
+    /// The same, with a database for published servers: a URL, or a file in the pair's folder.
+    pub(crate) async fn with_database(name: &str, url: Option<String>) -> Self {
+        Self::with(name, "", Some(url)).await
+    }
+
+    async fn with(name: &str, more: &str, database: Option<Option<String>>) -> Self {
         let kafka = Kafka::shared().await;
         let jobs = kafka.new_topic(name, 2, &[]).await;
         let (dead, results) = (format!("{jobs}-dlq"), format!("{jobs}-results"));
@@ -41,8 +51,10 @@ impl Pair {
         fs::create_dir(folder.path().join("env")).unwrap();
         fs::write(folder.path().join("policy.toml"), policy(&folder, more)).unwrap();
         let port = free_port();
+        let in_a_file = || format!("sqlite:{}", folder.path().join("registry.db").display());
+        let database = database.map(|url| url.unwrap_or_else(in_a_file));
         let mut pair = Self {
-            server: start_server(&folder, port).await,
+            server: start_server(&folder, port, database.as_deref()).await,
             worker: start_worker(kafka, port, [&jobs, &results, &group]),
             kafka,
             jobs,
@@ -51,6 +63,7 @@ impl Pair {
             group,
             folder,
             port,
+            database,
         };
         pair.wait_worker().await;
         pair
@@ -58,7 +71,8 @@ impl Pair {
 
     /// Starts the server again after its end, on the same port.
     pub(crate) async fn start_server_again(&mut self) {
-        self.server = start_server(&self.folder, self.port).await;
+        let database = self.database.as_deref();
+        self.server = start_server(&self.folder, self.port, database).await;
     }
 
     /// Starts the worker again after its end.
@@ -96,8 +110,14 @@ impl Pair {
 
     /// Puts a `server-init` job on the topic.
     pub(crate) async fn submit(&self, id: &str, servers: Value) -> String {
-        let payload = json!({"mcpServers": servers}).to_string();
-        let job = json!({"jobID": id, "jobType": "server-init", "payload": payload}).to_string();
+        let payload = json!({"mcpServers": servers});
+        self.submit_as("server-init", id, &payload).await
+    }
+
+    /// Puts a job of that type on the topic.
+    pub(crate) async fn submit_as(&self, job_type: &str, id: &str, payload: &Value) -> String {
+        let payload = payload.to_string();
+        let job = json!({"jobID": id, "jobType": job_type, "payload": payload}).to_string();
         self.kafka.produce(&self.jobs, id, &job).await;
         job
     }
@@ -178,8 +198,9 @@ fn policy(folder: &TempDir, more: &str) -> String {
     )
 }
 
-async fn start_server(folder: &TempDir, port: u16) -> Process {
+async fn start_server(folder: &TempDir, port: u16, database: Option<&str>) -> Process {
     let mut server = Process::builder(binaries::mcp_server())
+        .envs(database.map(|url| ("DATABASE_URL", url)))
         .env("PORT", port)
         .env(
             "MCP_LAUNCH_POLICY",

@@ -7,14 +7,48 @@ use super::{compare, looks_like_range};
 #[test]
 fn ranges_are_told_from_versions() {
     for range in [
-        "^1.2.3", "~1.2.3", ">=1.0.0", "<=1", ">1.0", "<1.0.0", "=1.0.0", "^ v1", "1.2.3 - 2.0.0", "1 - 2",
-        "1.2 || 1.3", "1||2||3", "1.x", "1.X", "1.2.*", "1.2.x", "x.x", "*.1", " ^1.0 ", "1.x-beta",
+        "^1.2.3",
+        "~1.2.3",
+        ">=1.0.0",
+        "<=1",
+        ">1.0",
+        "<1.0.0",
+        "=1.0.0",
+        "^ v1",
+        "1.2.3 - 2.0.0",
+        "1 - 2",
+        "1.2 || 1.3",
+        "1||2||3",
+        "1.x",
+        "1.X",
+        "1.2.*",
+        "1.2.x",
+        "x.x",
+        "*.1",
+        " ^1.0 ",
+        "1.x-beta",
+        "1.0.0-next.1",
     ] {
         assert!(looks_like_range(range), "{range}");
     }
     for version in [
-        "1.2.3", "v1.2.3", "1.0.0-alpha.1", "1.0.0+build", "2021.03.15", "snapshot", "1", "1.2", "1.2.3.4",
-        "1.0.0-x", "xylophone", "x", "*", "1-2", "a - b", "1.0.0-rc - x",
+        "1.2.3",
+        "v1.2.3",
+        "1.0.0-alpha.1",
+        "1.0.0+build",
+        "2021.03.15",
+        "snapshot",
+        "1",
+        "1.2",
+        "1.2.3.4",
+        "1.0.0+x",
+        "1.0-rc.1+linux-x64",
+        "xylophone",
+        "x",
+        "*",
+        "1-2",
+        "a - b",
+        "1.0.0-rc - x",
     ] {
         assert!(!looks_like_range(version), "{version}");
     }
@@ -26,7 +60,11 @@ fn the_order_is_that_of_the_official_registry() {
     for (left, right, order) in [
         (("2.0.0", 1), ("1.0.0", 2), Ordering::Greater),
         (("1.0.0", 1), ("1.0.0-alpha", 2), Ordering::Greater),
-        (("1.0.0-alpha.10", 1), ("1.0.0-alpha.9", 1), Ordering::Greater),
+        (
+            ("1.0.0-alpha.10", 1),
+            ("1.0.0-alpha.9", 1),
+            Ordering::Greater,
+        ),
         (("1.10.0", 1), ("1.9.0", 2), Ordering::Greater),
         (("v1.0.0", 1), ("1.0.0", 2), Ordering::Equal),
         (("1.0.0+a", 1), ("1.0.0+b", 2), Ordering::Equal),

@@ -21,7 +21,12 @@ fn entries() -> Vec<Entry> {
     let read = |entry: &Value| Entry {
         name: text(&entry["name"]),
         is_accepted_there: entry["official"] == "accepted",
-        rules: entry["rules"].as_array().unwrap().iter().map(text).collect(),
+        rules: entry["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect(),
         server: entry["server"].as_object().unwrap().clone(),
     };
     entries.iter().map(read).collect()
@@ -32,7 +37,11 @@ fn broken(validator: &Validator, server: Map<String, Value>) -> Vec<String> {
     let Err(issues) = validator.check(server, Vec::new()) else {
         return Vec::new();
     };
-    let mut rules: Vec<_> = issues.kept().iter().map(|issue| issue.rule.to_owned()).collect();
+    let mut rules: Vec<_> = issues
+        .kept()
+        .iter()
+        .map(|issue| issue.rule.to_owned())
+        .collect();
     rules.sort();
     rules.dedup();
     rules
@@ -76,10 +85,17 @@ const OURS: [&str; 7] = [
 fn what_is_refused_beyond_that_is_refused_by_our_own_rules() {
     let validator = Validator::default();
     let mut count = 0;
-    for entry in entries().into_iter().filter(|entry| entry.is_accepted_there) {
+    for entry in entries()
+        .into_iter()
+        .filter(|entry| entry.is_accepted_there)
+    {
         let rules = broken(&validator, entry.server);
         count += usize::from(rules.is_empty());
-        assert!(rules.iter().all(|rule| OURS.contains(&&**rule)), "{}: {rules:?}", entry.name);
+        assert!(
+            rules.iter().all(|rule| OURS.contains(&&**rule)),
+            "{}: {rules:?}",
+            entry.name
+        );
     }
     assert!(count >= 30, "{count} documents are accepted by both");
 }

@@ -29,7 +29,8 @@ fn check(server: Value, tools: Value) -> Result<Publication, Issues> {
 fn issues(server: Value, tools: Value) -> Vec<(String, &'static str)> {
     let issues = check(server, tools).unwrap_err();
     let kept = issues.kept().iter();
-    kept.map(|issue| (issue.pointer.clone(), issue.rule)).collect()
+    kept.map(|issue| (issue.pointer.clone(), issue.rule))
+        .collect()
 }
 
 #[test]
@@ -45,7 +46,10 @@ fn the_hash_is_of_the_content_and_not_of_its_spelling() {
     let second = check(reversed.into(), json!([last, other])).unwrap();
     assert_eq!(first.sha256(), second.sha256());
     // Made by hand from Python's `json.dumps(…, sort_keys=True, separators=(",", ":"))`.
-    assert_eq!(first.sha256(), "eaadab61a7d3eb498ad08851d8368fe59f73a04d5e25cccd5e322d2aad2bd4be");
+    assert_eq!(
+        first.sha256(),
+        "eaadab61a7d3eb498ad08851d8368fe59f73a04d5e25cccd5e322d2aad2bd4be"
+    );
     for changed in [check(server(), json!([])), check(server(), json!([one]))] {
         assert_ne!(changed.unwrap().sha256(), first.sha256());
     }
@@ -111,13 +115,19 @@ fn what_is_too_large_is_not_looked_at_further() {
     let mut document = server();
     document["name"] = json!(7);
     document["x"] = json!("x".repeat(300 * 1024));
-    assert_eq!(issues(document, json!([])), [("/server".to_owned(), "size")]);
+    assert_eq!(
+        issues(document, json!([])),
+        [("/server".to_owned(), "size")]
+    );
     let large = json!([{"name": "a", "inputSchema": {"type": "object", "description": "x".repeat(600 * 1024)}}]);
     assert_eq!(issues(server(), large), [("/tools".to_owned(), "size")]);
     let many: Vec<_> = (0..513)
         .map(|number| json!({"name": format!("t{number}"), "inputSchema": {"type": "object"}}))
         .collect();
-    assert_eq!(issues(server(), many.into()), [("/tools".to_owned(), "tools-count")]);
+    assert_eq!(
+        issues(server(), many.into()),
+        [("/tools".to_owned(), "tools-count")]
+    );
 }
 
 #[test]
@@ -128,7 +138,10 @@ fn issues_show_no_values() {
     let refused = check(document, json!([])).unwrap_err();
     let shown = format!("{refused} {refused:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(shown.contains("/server/packages/0/environmentVariables/0/value"), "{shown}");
+    assert!(
+        shown.contains("/server/packages/0/environmentVariables/0/value"),
+        "{shown}"
+    );
 }
 
 /// Any JSON, with the names and texts that mean something here.
@@ -155,8 +168,18 @@ fn documents() -> impl Strategy<Value = Value> {
 /// A good document with one of its parts replaced by anything.
 fn mutated() -> impl Strategy<Value = Value> {
     const FIELDS: [&str; 12] = [
-        "$schema", "name", "description", "version", "title", "packages", "remotes", "repository", "icons", "_meta",
-        "websiteUrl", "other",
+        "$schema",
+        "name",
+        "description",
+        "version",
+        "title",
+        "packages",
+        "remotes",
+        "repository",
+        "icons",
+        "_meta",
+        "websiteUrl",
+        "other",
     ];
     (prop::sample::select(&FIELDS[..]), documents()).prop_map(|(field, value)| {
         let mut document = server();

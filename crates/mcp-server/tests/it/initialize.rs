@@ -97,7 +97,10 @@ async fn a_server_behind_a_url_is_asked_if_the_policy_covers_it() {
         result["structuredContent"]["protocolVersion"], "2026-07-28",
         "{result}"
     );
-    assert_eq!(tool_names(&result), ["server_initialize"]);
+    let names = tool_names(&result);
+    for tool in ["publish_server", "server_initialize"] {
+        assert!(names.contains(&tool), "{names:?}");
+    }
 
     let arguments = json!({"name": "other", "type": "http", "url": format!("{}/message?key=hunter2", other.url)});
     let result = server.initialize(arguments).await;

@@ -16,6 +16,7 @@ mod limits;
 mod malformed;
 mod panics;
 mod places;
+mod publish;
 mod questions;
 mod replica;
 mod sdks;

@@ -32,9 +32,16 @@ impl ArtifactStore for SqlStore {
             let mut writing = self.begin().await?;
             let connection = writing.connection();
             drop_expired(connection, now).await?;
-            let others = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifacts WHERE id <> $1";
-            let others = sqlx::query(others).bind(id.as_str()).fetch_one(&mut *connection);
-            let others: i64 = others.await.map_err(from_sql)?.try_get(0).map_err(from_sql)?;
+            let others =
+                "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifacts WHERE id <> $1";
+            let others = sqlx::query(others)
+                .bind(id.as_str())
+                .fetch_one(&mut *connection);
+            let others: i64 = others
+                .await
+                .map_err(from_sql)?
+                .try_get(0)
+                .map_err(from_sql)?;
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             let total = u64::try_from(others.saturating_add(size)).unwrap_or(u64::MAX);
             if total > limits.total {

@@ -14,9 +14,7 @@ pub(super) fn from_sql(error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(error) => from_database(&*error),
         sqlx::Error::Io(error) => StoreError::Away(bounded(&error.to_string(), TEXT_MAX)),
         sqlx::Error::Tls(error) => StoreError::Away(bounded(&format!("TLS: {error}"), TEXT_MAX)),
-        sqlx::Error::PoolTimedOut => {
-            StoreError::Away("no connection could be had in time".into())
-        }
+        sqlx::Error::PoolTimedOut => StoreError::Away("no connection could be had in time".into()),
         sqlx::Error::PoolClosed => StoreError::Away("it is being closed".into()),
         sqlx::Error::WorkerCrashed => StoreError::Away("its thread has ended".into()),
         sqlx::Error::Protocol(text) => StoreError::Away(bounded(&text, TEXT_MAX)),

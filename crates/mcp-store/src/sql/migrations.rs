@@ -25,15 +25,24 @@ pub(super) async fn run(pool: &AnyPool, is_file: bool, clock: Clock) -> Result<(
     let mut transaction = begin(pool, is_file).await?;
     let note = "CREATE TABLE IF NOT EXISTS mcp_hybrid_migrations \
                 (step BIGINT NOT NULL PRIMARY KEY, done_at BIGINT NOT NULL)";
-    sqlx::query(note).execute(&mut *transaction).await.map_err(from_sql)?;
+    sqlx::query(note)
+        .execute(&mut *transaction)
+        .await
+        .map_err(from_sql)?;
     let done = "SELECT COALESCE(MAX(step), 0) FROM mcp_hybrid_migrations";
-    let done = sqlx::query(done).fetch_one(&mut *transaction).await.map_err(from_sql)?;
+    let done = sqlx::query(done)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(from_sql)?;
     let done: i64 = done.try_get(0).map_err(from_sql)?;
     // A newer version may have been here. What it did fits this one too: that is how steps are made.
     for (number, step) in (1i64..).zip(STEPS).filter(|(number, _)| *number > done) {
         let [sqlite, postgres] = *step;
         let step = if is_file { sqlite } else { postgres };
-        sqlx::raw_sql(step).execute(&mut *transaction).await.map_err(from_sql)?;
+        sqlx::raw_sql(step)
+            .execute(&mut *transaction)
+            .await
+            .map_err(from_sql)?;
         sqlx::query("INSERT INTO mcp_hybrid_migrations (step, done_at) VALUES ($1, $2)")
             .bind(number)
             .bind(clock.now().timestamp_micros())
@@ -68,7 +77,9 @@ pub(super) async fn begin(
 async fn write_ahead(pool: &AnyPool) -> Result<(), StoreError> {
     const PAUSE: Duration = Duration::from_millis(20);
     loop {
-        let mode = sqlx::query("PRAGMA journal_mode = WAL").fetch_one(pool).await;
+        let mode = sqlx::query("PRAGMA journal_mode = WAL")
+            .fetch_one(pool)
+            .await;
         match mode.map_err(from_sql) {
             Ok(_) => return Ok(()),
             Err(StoreError::Away(text)) if text.contains("locked") => sleep(PAUSE).await,

@@ -80,7 +80,9 @@ impl ServerStore for SqlStore {
                 Some((name, version)) => (&**name, &**version),
                 None => ("", ""),
             };
-            let since = query.updated_since.map_or(i64::MIN, |at| at.timestamp_micros());
+            let since = query
+                .updated_since
+                .map_or(i64::MIN, |at| at.timestamp_micros());
             let rows = sqlx::query(select!(
                 "WHERE (name, version) > ($1, $2) AND updated_at > $3 ORDER BY name, version LIMIT $4"
             ))
@@ -194,7 +196,11 @@ async fn next_moment(
 ) -> Result<DateTime<Utc>, StoreError> {
     let newest = sqlx::query("SELECT COALESCE(MAX(updated_at), 0) FROM server_versions")
         .fetch_one(connection);
-    let newest: i64 = newest.await.map_err(from_sql)?.try_get(0).map_err(from_sql)?;
+    let newest: i64 = newest
+        .await
+        .map_err(from_sql)?
+        .try_get(0)
+        .map_err(from_sql)?;
     let after = moment(newest)? + TimeDelta::microseconds(1);
     // As exact as what is stored.
     let now = moment(now.timestamp_micros())?;
@@ -210,7 +216,11 @@ async fn latest_of(
     let count = sqlx::query("SELECT COUNT(*) FROM server_versions WHERE name = $1")
         .bind(name)
         .fetch_one(&mut *connection);
-    let count: i64 = count.await.map_err(from_sql)?.try_get(0).map_err(from_sql)?;
+    let count: i64 = count
+        .await
+        .map_err(from_sql)?
+        .try_get(0)
+        .map_err(from_sql)?;
     if count >= i64::from(VERSIONS_MAX) {
         return Err(StoreError::TooManyVersions {
             name: name.to_owned(),

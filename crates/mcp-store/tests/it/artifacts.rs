@@ -37,7 +37,10 @@ fn at(seconds: i64) -> Clock {
 
 async fn an_artifact_is_read_by_its_hash_at_every_replica(database: Database) {
     let bytes: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
-    let artifact = Artifact { media_type: "image/svg+xml".into(), bytes };
+    let artifact = Artifact {
+        media_type: "image/svg+xml".into(),
+        bytes,
+    };
     let stored = database.store().put(artifact.clone()).await.unwrap();
     assert_eq!(stored.id, ArtifactId::of(&artifact.bytes));
     let other = database.store();
@@ -50,7 +53,10 @@ async fn one_that_is_too_large_is_refused(database: Database) {
     store.put(artifact(0, 1_000)).await.unwrap();
     store.put(artifact(0, 0)).await.unwrap();
     let refused = store.put(artifact(1, 1_001)).await;
-    let expected = StoreError::ArtifactTooLarge { size: 1_001, max: 1_000 };
+    let expected = StoreError::ArtifactTooLarge {
+        size: 1_001,
+        max: 1_000,
+    };
     assert_eq!(refused, Err(expected));
 }
 
@@ -71,8 +77,16 @@ async fn one_that_expired_is_gone_and_gives_back_its_room(database: Database) {
 }
 
 async fn one_that_is_put_again_expires_later(database: Database) {
-    let first = database.store_with(at(0), LIMITS).put(artifact(0, 10)).await.unwrap();
-    let again = database.store_with(at(30), LIMITS).put(artifact(0, 10)).await.unwrap();
+    let first = database
+        .store_with(at(0), LIMITS)
+        .put(artifact(0, 10))
+        .await
+        .unwrap();
+    let again = database
+        .store_with(at(30), LIMITS)
+        .put(artifact(0, 10))
+        .await
+        .unwrap();
     assert_eq!(again.id, first.id);
     assert!(again.expires_at > first.expires_at);
     let between = database.store_with(at(75), LIMITS);
@@ -102,7 +116,10 @@ async fn the_same_bytes_at_once_are_one_artifact(database: Database) {
     let ids = writers.join_all().await;
     assert!(ids.iter().all(|id| *id == ids[0]));
     let behind = database.connect().await;
-    let rows = sqlx::query("SELECT id FROM artifacts").fetch_all(&behind).await.unwrap();
+    let rows = sqlx::query("SELECT id FROM artifacts")
+        .fetch_all(&behind)
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 1);
 }
 
@@ -110,7 +127,11 @@ async fn bytes_that_were_changed_are_not_given_out(database: Database) {
     let store = database.store();
     let stored = store.put(artifact(0, 10)).await.unwrap();
     let behind = database.connect().await;
-    sqlx::query("UPDATE artifacts SET bytes = $1").bind(vec![1u8; 10]).execute(&behind).await.unwrap();
+    sqlx::query("UPDATE artifacts SET bytes = $1")
+        .bind(vec![1u8; 10])
+        .execute(&behind)
+        .await
+        .unwrap();
     let broken = store.get(&stored.id).await;
     assert!(matches!(broken, Err(StoreError::Broken(_))), "{broken:?}");
 }

@@ -24,7 +24,9 @@ async fn replicas_that_start_at_once_make_the_tables_once(database: Database) {
     }
     replicas.join_all().await;
     let behind = database.connect().await;
-    let steps = sqlx::query("SELECT step FROM mcp_hybrid_migrations").fetch_all(&behind).await;
+    let steps = sqlx::query("SELECT step FROM mcp_hybrid_migrations")
+        .fetch_all(&behind)
+        .await;
     assert_eq!(steps.unwrap().len(), 1);
 }
 
@@ -78,7 +80,10 @@ async fn without_a_place_it_says_which_variables_name_one() {
     let StoreError::NoPlace(why) = refusal(Place::Nowhere).await else {
         panic!("there is no place");
     };
-    assert!(why.contains("DATABASE_URL") && why.contains("HOME"), "{why}");
+    assert!(
+        why.contains("DATABASE_URL") && why.contains("HOME"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +105,11 @@ async fn what_postgres_refuses_is_told_without_the_password() {
         (postgres.url("no_such_database"), "does not exist"),
     ] {
         let place = Place::parse(&Secret::new(&*url)).unwrap();
-        let shown = format!("{:?} {}", refusal(place.clone()).await, refusal(place).await);
+        let shown = format!(
+            "{:?} {}",
+            refusal(place.clone()).await,
+            refusal(place).await
+        );
         assert!(shown.contains("NoPlace") && shown.contains(part), "{shown}");
         for secret in [Postgres::PASSWORD, "wrong-password-3xK"] {
             assert!(!shown.contains(secret), "{shown}");

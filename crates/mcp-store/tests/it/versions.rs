@@ -22,7 +22,11 @@ async fn latest(store: &SqlStore) -> String {
 }
 
 async fn all(store: &SqlStore) -> Vec<ServerVersion> {
-    let query = ListQuery { after: None, updated_since: None, limit: 100 };
+    let query = ListQuery {
+        after: None,
+        updated_since: None,
+        limit: 100,
+    };
     store.list(&query).await.unwrap().versions
 }
 
@@ -42,7 +46,10 @@ async fn the_newest_is_the_latest_in_whatever_order_they_come(database: Database
         let published = publish_new(&store, NAME, version).await;
         assert_eq!(published.is_latest, version == expected, "{version}");
         assert_eq!(latest(&store).await, expected);
-        let marked = all(&store).await.into_iter().filter(|version| version.is_latest);
+        let marked = all(&store)
+            .await
+            .into_iter()
+            .filter(|version| version.is_latest);
         assert_eq!(marked.count(), 1);
     }
 }
@@ -56,7 +63,10 @@ async fn of_versions_published_at_once_the_newest_is_the_latest(database: Databa
     publishers.join_all().await;
     let versions = all(&database.store()).await;
     assert_eq!(versions.len(), 16);
-    let marked: Vec<_> = versions.iter().filter(|version| version.is_latest).collect();
+    let marked: Vec<_> = versions
+        .iter()
+        .filter(|version| version.is_latest)
+        .collect();
     assert_eq!(marked.len(), 1);
     assert_eq!(marked[0].version, "1.15.0");
     let mut moments: Vec<_> = versions.iter().map(|version| version.updated_at).collect();
