@@ -120,6 +120,8 @@ error_codes! {
     LaunchFailed = "launch-failed",
     /// Too many launches at once.
     LaunchBusy = "launch-busy",
+    /// The started program used more memory, processes or processor time than the launch policy gives it.
+    LaunchLimit = "launch-limit",
     /// The started or connected server broke the protocol during the handshake.
     HandshakeFailed = "handshake-failed",
     /// The started or connected server did not finish the handshake in time.
@@ -167,6 +169,7 @@ impl ErrorCode {
             | Self::ToolFailed
             | Self::InvalidArguments
             | Self::LaunchDenied
+            | Self::LaunchLimit
             | Self::HandshakeFailed
             | Self::HandshakeTooLarge => Class::Permanent,
             Self::BrokerUnauthorized | Self::BrokerFenced | Self::TopicNotWritable => Class::Fatal,
@@ -209,6 +212,7 @@ impl ErrorCode {
             | Self::LaunchDenied
             | Self::LaunchFailed
             | Self::LaunchBusy
+            | Self::LaunchLimit
             | Self::HandshakeFailed
             | Self::HandshakeTimeout
             | Self::HandshakeTooLarge

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::conditions::Conditions;
 
 /// The routes. `live` and `ready` answer 200 `{"status":"ok"}` while all their conditions hold, else 503
-/// `{"status":"failing","conditions":{name: reason}}`.
+/// `{"status":"failing","conditions":{name: reason}}`; where there are notes, both have `"notes":{name: text}`.
 pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/health", get(move || async move { status(&live) }))
@@ -26,14 +26,22 @@ pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) ->
 }
 
 fn status(conditions: &Conditions) -> Response {
-    let failing = conditions.failing();
-    if failing.is_empty() {
-        return Json(serde_json::json!({"status": "ok"})).into_response();
+    let object = |entries: Vec<(&'static str, String)>| -> serde_json::Map<_, _> {
+        let entries = entries.into_iter();
+        entries
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect()
+    };
+    let (failing, notes) = (conditions.failing(), conditions.notes());
+    let (code, mut body) = if failing.is_empty() {
+        (StatusCode::OK, serde_json::json!({"status": "ok"}))
+    } else {
+        let reasons = object(failing);
+        let body = serde_json::json!({"status": "failing", "conditions": reasons});
+        (StatusCode::SERVICE_UNAVAILABLE, body)
+    };
+    if !notes.is_empty() {
+        body["notes"] = object(notes).into();
     }
-    let reasons: serde_json::Map<_, _> = failing
-        .into_iter()
-        .map(|(name, reason)| (name.to_owned(), reason.into()))
-        .collect();
-    let body = serde_json::json!({"status": "failing", "conditions": reasons});
-    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+    (code, Json(body)).into_response()
 }

@@ -5,7 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A set of conditions; cheap to clone, all clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct Conditions(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
+pub struct Conditions(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    reasons: BTreeMap<&'static str, Option<String>>,
+    notes: BTreeMap<&'static str, String>,
+}
 
 impl Conditions {
     /// Adds a condition that does not hold yet, because of `reason`.
@@ -18,16 +24,29 @@ impl Conditions {
         condition
     }
 
+    /// Says something that whoever asks should know, and that is no reason not to be ready. The last one of a name stays.
+    pub fn note(&self, name: &'static str, text: impl Into<String>) {
+        self.lock().notes.insert(name, text.into());
+    }
+
+    /// What was noted, in the order of names.
+    pub fn notes(&self) -> Vec<(&'static str, String)> {
+        let state = self.lock();
+        let notes = state.notes.iter();
+        notes.map(|(name, text)| (*name, text.clone())).collect()
+    }
+
     /// The conditions that do not hold, with their reasons, in the order of their names. Empty means all hold.
     pub fn failing(&self) -> Vec<(&'static str, String)> {
         self.lock()
+            .reasons
             .iter()
             .filter_map(|(name, reason)| Some((*name, reason.clone()?)))
             .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
-        // A panic elsewhere while the lock was held leaves the map whole: each change is one insert.
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic elsewhere while the lock was held leaves the maps whole: each change is one insert.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,13 +61,13 @@ pub struct Condition {
 impl Condition {
     /// The condition holds.
     pub fn holds(&self) {
-        self.set.lock().insert(self.name, None);
+        self.set.lock().reasons.insert(self.name, None);
     }
 
     /// The condition does not hold, because of `reason`. Returns whether that is news.
     pub fn fails(&self, reason: impl Into<String>) -> bool {
         let reason = Some(reason.into());
-        self.set.lock().insert(self.name, reason.clone()) != Some(reason)
+        self.set.lock().reasons.insert(self.name, reason.clone()) != Some(reason)
     }
 }
 

@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use mcp_runtime::{Conditions, admin, trace_context};
-use mcp_sandbox::Sandbox;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
@@ -105,8 +104,7 @@ impl App {
 
 /// The tools of the product. A tool is added here, in one line.
 pub fn tools(config: &ServerConfig) -> Tools {
-    let sandbox = Arc::new(Sandbox::new(config.policy.clone()));
-    Tools::default().with(ServerInitialize::new(sandbox))
+    Tools::default().with(ServerInitialize::new(config.launching.clone()))
 }
 
 /// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
@@ -125,8 +123,10 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     let until = ended.clone();
     tokio::spawn(async move { follower.follow(config, until).await });
     if let Some(tls) = app.tls.clone() {
-        tokio::spawn(tls.follow(ended));
+        tokio::spawn(tls.follow(ended.clone()));
     }
+    let (tools, ready) = (app.tools.clone(), app.ready.clone());
+    tokio::spawn(async move { tools.follow(&ready, ended).await });
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
     let connections =
