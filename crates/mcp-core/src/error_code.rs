@@ -122,6 +122,8 @@ error_codes! {
     LaunchFailed = "launch-failed",
     /// Too many launches at once.
     LaunchBusy = "launch-busy",
+    /// The started program used more memory, processes or processor time than the launch policy gives it.
+    LaunchLimit = "launch-limit",
     /// The started or connected server broke the protocol during the handshake.
     HandshakeFailed = "handshake-failed",
     /// The started or connected server did not finish the handshake in time.
@@ -193,6 +195,7 @@ impl ErrorCode {
             | Self::InvalidArguments
             | Self::VersionConflict
             | Self::LaunchDenied
+            | Self::LaunchLimit
             | Self::HandshakeFailed
             | Self::HandshakeTooLarge
             | Self::ProviderUnconfigured
@@ -243,6 +246,7 @@ impl ErrorCode {
             | Self::LaunchDenied
             | Self::LaunchFailed
             | Self::LaunchBusy
+            | Self::LaunchLimit
             | Self::HandshakeFailed
             | Self::HandshakeTimeout
             | Self::HandshakeTooLarge

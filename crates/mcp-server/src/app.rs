@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use mcp_runtime::{Conditions, admin, trace_context};
-use mcp_sandbox::Sandbox;
 use mcp_store::SqlStore;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -111,9 +110,8 @@ impl App {
 
 /// The tools of the product. A tool is added here, in one line.
 pub fn tools(config: &ServerConfig) -> Tools {
-    let sandbox = Arc::new(Sandbox::new(config.policy.clone()));
     Tools::default()
-        .with(ServerInitialize::new(sandbox))
+        .with(ServerInitialize::new(config.launching.clone()))
         .with(PublishServer::new(Arc::new(config.store.clone())))
 }
 
@@ -136,8 +134,10 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     let notice = app.ready.notice("database");
     tokio::spawn(database::follow(app.store.clone(), notice, ended.clone()));
     if let Some(tls) = app.tls.clone() {
-        tokio::spawn(tls.follow(ended));
+        tokio::spawn(tls.follow(ended.clone()));
     }
+    let (tools, ready) = (app.tools.clone(), app.ready.clone());
+    tokio::spawn(async move { tools.follow(&ready, ended).await });
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
     let connections =

@@ -65,10 +65,13 @@ All settings are environment variables (default):
   MCP_AUTH                 none: every caller is let in (not set)
   MCP_ALLOWED_HOSTS        what the Host header may name, comma-separated, or * (loopback)
   MCP_ALLOWED_ORIGINS      what a browser's Origin header may name, comma-separated, or * (loopback)
-  MCP_LAUNCH_POLICY        file that names what server_initialize may start and connect to (deny all)
-  MCP_ALLOWED_COMMANDS     shorthand for it: command names, comma-separated, found once at start
+  MCP_LAUNCH_POLICY        file that names what server_initialize may start and connect to; taken up anew when it changes
+                           (deny all)
+  MCP_ALLOWED_COMMANDS     shorthand for it: command names, comma-separated, found once at start; with the network
   MCP_ENV_DIR              with the shorthand: where envFile files lie (none)
   MCP_WORK_DIR             with the shorthand: working directory of started servers (a private, empty one)
+  MCP_SANDBOX              best-effort or require: whether programs start where the kernel can't box them in fully; which
+                           layers are missing stands in the log and in /ready (best-effort)
   REDIS_URL                Redis through which replicas reach each other (none: each is alone)
   DATABASE_URL, DATABASE_URL_FILE
                            published servers: postgres://user:password@host/database for several replicas, or

@@ -1,18 +1,17 @@
 //! The server's configuration, read from variables and checked before anything starts.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::time::Duration;
 
 use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
-use mcp_sandbox::{Folders, LaunchPolicy};
 use mcp_store::{ArtifactLimits, Place, SqlStore, place};
 use rmcp::model::RequestStateCodec;
 
 use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
 use crate::idempotency::IdempotencyConfig;
+use crate::launching::LaunchConfig;
 use crate::tls::Tls;
 
 /// Everything the server can be told.
@@ -26,8 +25,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// `MCP_ALLOWED_ORIGINS` (loopback): what a browser's `Origin` header may name.
     pub allowed_origins: Vec<String>,
-    /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
-    pub policy: LaunchPolicy,
+    /// What may be started, and how it is boxed in.
+    pub launching: LaunchConfig,
     /// `REDIS_URL`: where replicas find each other's streams, questions, tasks and idempotency keys; without it each is
     /// alone.
     pub redis_url: Option<Secret>,
@@ -81,6 +80,7 @@ const KNOWN: &[&str] = &[
     "MCP_MAX_CONNECTIONS",
     "MCP_MAX_IN_FLIGHT",
     "MCP_MAX_STREAMS",
+    "MCP_SANDBOX",
     "MCP_STATE_KEY",
     "MCP_STATE_KEY_FILE",
     "MCP_TLS_CERT_FILE",
@@ -145,7 +145,7 @@ impl ServerConfig {
             port: vars.number("PORT", 8080, 0, u16::MAX)?,
             allowed_hosts,
             allowed_origins,
-            policy: policy(vars)?,
+            launching: LaunchConfig::from_vars(vars)?,
             redis_url: redis_url(vars)?,
             store: store(vars)?,
             state_key: state_key(vars)?,
@@ -241,34 +241,6 @@ fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
     list
 }
 
-fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
-    let lookup = |name: &str| vars.get(name).map(str::to_owned);
-    let commands = vars.list("MCP_ALLOWED_COMMANDS")?;
-    match vars.get("MCP_LAUNCH_POLICY") {
-        Some(file) if !commands.is_empty() => Err(invalid(
-            "MCP_LAUNCH_POLICY",
-            file,
-            "the only one: MCP_ALLOWED_COMMANDS is set too; give one of them",
-        )),
-        Some(file) => LaunchPolicy::from_file(Path::new(file), &lookup)
-            .map_err(|error| invalid("MCP_LAUNCH_POLICY", file, format!("a policy file: {error}"))),
-        None if commands.is_empty() => Ok(LaunchPolicy::deny_all()),
-        None => {
-            let folders = Folders {
-                env_dir: vars.path("MCP_ENV_DIR"),
-                work_dir: vars.path("MCP_WORK_DIR"),
-            };
-            LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
-                invalid(
-                    "MCP_ALLOWED_COMMANDS",
-                    &commands.join(","),
-                    format!("programs that exist: {error}"),
-                )
-            })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,7 +259,7 @@ mod tests {
             ("127.0.0.1".into(), 8080)
         );
         assert_eq!(config.allowed_hosts, ["localhost", "127.0.0.1", "[::1]"]);
-        assert_eq!(config.policy.command_names().count(), 0);
+        assert_eq!(config.launching.policy.command_names().count(), 0);
     }
 
     #[test]
@@ -328,6 +300,7 @@ mod tests {
             ("MCP_ALLOWED_ORIGINS", "localhost"),
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
+            ("MCP_SANDBOX", "off"),
             ("MCP_DRAIN_MS", "soon"),
             ("MCP_MAX_STREAMS", "0"),
             ("MCP_STATE_KEY", "short"),

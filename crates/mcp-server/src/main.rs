@@ -42,7 +42,7 @@ async fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind((bind, port)).await.with_context(|| {
         format!("PORT={port}: {bind}:{port} can't be bound; choose another, or 0 for any free one")
     })?;
-    let commands: Vec<_> = config.policy.command_names().collect();
+    let commands: Vec<_> = config.launching.policy.command_names().collect();
     tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, database = %config.store.place(), "mcp-server {}", env!("CARGO_PKG_VERSION"));
     let app = App::new(&config, telemetry.metrics());
     let result = mcp_server::run(listener, app, stop).await;

@@ -12,11 +12,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure};
+use mcp_runtime::Conditions;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 
@@ -42,6 +44,15 @@ pub trait Tool: Send + Sync + 'static {
         arguments: Self::Arguments,
         context: ToolContext,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// What it does beside its calls, from the start of the server until `stop`. `ready` takes notices for `/ready`.
+    fn follow(
+        &self,
+        _ready: &Conditions,
+        _stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Waits for the end of what dropped calls have left behind; called once, when no more calls come.
     fn close(&self) -> impl Future<Output = ()> + Send {
@@ -121,6 +132,13 @@ impl Tools {
         offered.map(|offered| offered.description.clone()).collect()
     }
 
+    /// Does what the tools do beside their calls, until `stop`.
+    pub(crate) async fn follow(&self, ready: &Conditions, stop: CancellationToken) {
+        let offered = self.by_name.values();
+        let each = offered.map(|offered| offered.tool.follow(ready, stop.clone()));
+        futures::future::join_all(each).await;
+    }
+
     /// Waits until every tool is at its end.
     pub(crate) async fn close(&self) {
         let offered = self.by_name.values();
@@ -149,6 +167,7 @@ pub(crate) trait AnyTool: Send + Sync {
         arguments: Map<String, Value>,
         context: ToolContext,
     ) -> BoxFuture<'_, Result<CallToolResult, Failure>>;
+    fn follow<'a>(&'a self, ready: &'a Conditions, stop: CancellationToken) -> BoxFuture<'a, ()>;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -188,6 +207,10 @@ impl<T: Tool> AnyTool for T {
         .boxed()
     }
 
+    fn follow<'a>(&'a self, ready: &'a Conditions, stop: CancellationToken) -> BoxFuture<'a, ()> {
+        Tool::follow(self, ready, stop).boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Tool::close(self).boxed()
     }
@@ -214,6 +237,10 @@ where
         context: ToolContext,
     ) -> BoxFuture<'_, Result<CallToolResult, Failure>> {
         (self.call)(arguments, context).boxed()
+    }
+
+    fn follow<'a>(&'a self, _: &'a Conditions, _: CancellationToken) -> BoxFuture<'a, ()> {
+        std::future::ready(()).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

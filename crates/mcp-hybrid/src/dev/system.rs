@@ -101,7 +101,7 @@ impl System {
         }
 
         let policy = scratch.join("policy.toml");
-        std::fs::write(&policy, policy_file(&std::env::current_exe()?)?)?;
+        std::fs::write(&policy, policy_file(&std::env::current_exe()?, scratch)?)?;
         let server_vars = Vars::default()
             .with("PORT", options.port.to_string())
             .with("MCP_AUDIT_LOG", "none")
@@ -295,9 +295,15 @@ fn ended_early(
 }
 
 /// Only this program as a demonstration server may be started.
-fn policy_file(exe: &Path) -> anyhow::Result<String> {
-    let path = serde_json::to_string(exe.to_str().context("the program's path is not UTF-8")?)?;
+fn policy_file(exe: &Path, scratch: &Path) -> anyhow::Result<String> {
+    let quoted = |path: &Path| -> anyhow::Result<String> {
+        let path = path.to_str().context("a path is not UTF-8")?;
+        Ok(serde_json::to_string(path)?)
+    };
+    let (path, scratch) = (quoted(exe)?, quoted(scratch)?);
+    // The demo's server counts its starts in a file there.
     Ok(format!(
-        "[[command]]\nname = \"{DEMO_COMMAND}\"\npath = {path}\nargs = [\"demo-server\", \"**\"]\n"
+        "[[command]]\nname = \"{DEMO_COMMAND}\"\npath = {path}\nargs = [\"demo-server\", \"**\"]\n\
+         write = [{scratch}]\n"
     ))
 }

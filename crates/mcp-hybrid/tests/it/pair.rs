@@ -175,9 +175,10 @@ fn data() -> PathBuf {
 
 fn policy(folder: &TempDir, more: &str) -> String {
     let (node, python) = (fetched::node22(), fetched::python());
+    let (modules, data, folder) = (fetched::node_modules(), data(), folder.path());
     let everything = fetched::everything_server_js();
-    let scripts = data().join("*");
-    let env = folder.path().join("env");
+    let scripts = data.join("*");
+    let env = folder.join("env");
     format!(
         r#"
         env_dir = {env:?}
@@ -186,12 +187,15 @@ fn policy(folder: &TempDir, more: &str) -> String {
         name = "node"
         path = {node:?}
         args = [{everything:?}, "stdio", "*"]
+        read = [{modules:?}]
 
         [[command]]
         name = "python"
         path = {python:?}
         args = [{scripts:?}, "*"]
         env = ["API_TOKEN"]
+        read = [{data:?}]
+        write = [{folder:?}]
 
         {more}
         "#

@@ -1,42 +1,49 @@
 //! `server_initialize`: start an MCP server (or connect to one), shake hands, report its tools, end it.
 
-use std::sync::Arc;
-
 use mcp_client::{McpClient, ServerUrl};
 use mcp_core::tool::{InitializeStatus, SERVER_INITIALIZE};
 use mcp_core::{
     ErrorCode, Failure, RemoteKind, RemoteServer, ServerConfig, ServerInitializeArgs,
     ServerInitializeResult,
 };
+use mcp_runtime::Conditions;
 use mcp_sandbox::Sandbox;
 use metrics::gauge;
 use rmcp::model::ToolAnnotations;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Tool, ToolContext};
+use crate::launching::LaunchConfig;
 use crate::metric_definitions as metric;
 
 /// The tool; what it may start or connect to is the sandbox's policy.
 #[derive(Clone)]
 pub struct ServerInitialize {
-    sandbox: Arc<Sandbox>,
+    launching: LaunchConfig,
+    sandbox: Sandbox,
 }
 
 impl ServerInitialize {
-    /// The tool over that sandbox.
-    pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox }
+    /// The tool with a sandbox of its own.
+    pub fn new(launching: LaunchConfig) -> Self {
+        Self {
+            sandbox: launching.sandbox(),
+            launching,
+        }
     }
 
     async fn connect(
         &self,
+        context: &ToolContext,
         name: String,
         server: RemoteServer,
     ) -> Result<ServerInitializeResult, Failure> {
         let began = Instant::now();
         let policy = self.sandbox.policy();
         let url = policy.admit_url(&server.url)?;
-        tracing::info!(server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
+        let caller = context.caller.owner();
+        tracing::info!(caller, server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
         let invalid = |what: String| Failure::new(ErrorCode::InvalidArguments, what);
         let client = McpClient::builder(ServerUrl::exact(url.as_str()).map_err(invalid)?)
             .headers(server.headers)
@@ -88,7 +95,7 @@ impl Tool for ServerInitialize {
     async fn call(
         &self,
         arguments: ServerInitializeArgs,
-        _context: ToolContext,
+        context: ToolContext,
     ) -> Result<ServerInitializeResult, Failure> {
         let ServerInitializeArgs { name, server } = arguments;
         let server = server
@@ -97,10 +104,15 @@ impl Tool for ServerInitialize {
         match server {
             ServerConfig::Stdio(server) => {
                 let _counted = Launch::enter();
-                self.sandbox.initialize(&name, &server).await
+                let caller = context.caller.owner();
+                self.sandbox.initialize(caller, &name, &server).await
             }
-            ServerConfig::Remote(server) => self.connect(name, server).await,
+            ServerConfig::Remote(server) => self.connect(&context, name, server).await,
         }
+    }
+
+    async fn follow(&self, ready: &Conditions, stop: CancellationToken) {
+        self.launching.follow(&self.sandbox, ready, stop).await;
     }
 
     async fn close(&self) {

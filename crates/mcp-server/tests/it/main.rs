@@ -12,6 +12,7 @@ mod everything;
 mod idempotency;
 mod initialize;
 mod keys;
+mod launching;
 mod limits;
 mod malformed;
 mod panics;

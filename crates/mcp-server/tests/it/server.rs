@@ -12,8 +12,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) url: String,
-    // Kept until the end: the policy file lies in it.
-    _folder: tempfile::TempDir,
+    /// Kept until the end: `policy.toml` lies in it.
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What a server answered.
@@ -42,10 +42,19 @@ impl Server {
 
     /// A server with that launch policy and more variables.
     pub(crate) async fn with(policy: &str, variables: &[(&str, &str)]) -> Self {
+        Self::by(Self::builder(), policy, variables).await
+    }
+
+    /// The same, started by `builder`.
+    pub(crate) async fn by(
+        builder: ProcessBuilder,
+        policy: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("policy.toml");
         std::fs::write(&file, policy).unwrap();
-        let mut process = Self::builder()
+        let mut process = builder
             .env("PORT", 0)
             .env("MCP_LAUNCH_POLICY", file.display())
             .envs(variables.iter().copied())
@@ -56,7 +65,7 @@ impl Server {
         Self {
             process,
             url: format!("http://{address}"),
-            _folder: folder,
+            folder,
         }
     }
 
