@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 
 use crate::access::Access;
 use crate::access::settings::AccessConfig;
+use crate::artifacts::Artifacts;
 use crate::calls::Calls;
 use crate::config::ServerConfig;
 use crate::connections;
@@ -31,8 +32,11 @@ use crate::redis_link::RedisLink;
 use crate::replica::Replica;
 use crate::tls::Tls;
 use crate::tools::Tools;
+use crate::tools::generate_svg::GenerateSvg;
 use crate::tools::publish_server::PublishServer;
+use crate::tools::refine_svg::RefineSvg;
 use crate::tools::server_initialize::ServerInitialize;
+use crate::tools::svg::Artist;
 use crate::transport;
 
 /// What closing may take on top of the drain.
@@ -89,7 +93,8 @@ impl App {
             timeouts: config.timeouts.clone(),
         });
         let handler = wrap(Handler::new(tools.clone(), calls.clone()));
-        let routes = transport::router(handler, config, access, Arc::clone(&replica))
+        let artifacts = Arc::new(Artifacts::of(config));
+        let routes = transport::router(handler, config, access, Arc::clone(&replica), artifacts)
             .layer(middleware::from_fn(observe))
             .merge(admin::router(live, ready.clone(), metrics));
         Self {
@@ -110,8 +115,11 @@ impl App {
 
 /// The tools of the product. A tool is added here, in one line.
 pub fn tools(config: &ServerConfig) -> Tools {
+    let artist = Artist::of(config);
     Tools::default()
         .with(ServerInitialize::new(config.launching.clone()))
+        .with(GenerateSvg::new(Arc::clone(&artist)))
+        .with(RefineSvg::new(artist))
         .with(PublishServer::new(Arc::new(config.store.clone())))
 }
 

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
 use mcp_core::{ErrorCode, Failure, idempotency};
@@ -186,6 +187,7 @@ impl Calls {
             let context = ToolContext {
                 idempotency_key: key.clone(),
                 caller: caller.clone(),
+                host: host(parts),
             };
             let Some(key) = key else {
                 let run = guarded(tool, arguments, context, limit);
@@ -271,6 +273,11 @@ async fn has_failed(caller: &Caller, task: &CreateTaskResult) -> bool {
 fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
     let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
     Some(*peer)
+}
+
+fn host(parts: Option<&Parts>) -> Option<String> {
+    let host = parts?.headers.get(HOST)?;
+    Some(host.to_str().ok()?.to_owned())
 }
 
 /// The trace's id of a W3C `traceparent`.

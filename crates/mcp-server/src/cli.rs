@@ -72,9 +72,17 @@ All settings are environment variables (default):
   MCP_WORK_DIR             with the shorthand: working directory of started servers (a private, empty one)
   MCP_SANDBOX              best-effort or require: whether programs start where the kernel can't box them in fully; which
                            layers are missing stands in the log and in /ready (best-effort)
+  GEMINI_API_KEY           or GEMINI_API_KEY_FILE: key of generate_svg and refine_svg (none: they answer with an error)
+  GEMINI_MODEL, GEMINI_BASE_URL
+                           who draws (gemini-3.8-flash), and where (https://generativelanguage.googleapis.com)
+  GEMINI_THINKING_LEVEL    minimal, low, medium, high, or default: as the model does by itself (low)
+  GEMINI_MAX_OUTPUT_TOKENS longest answer, thoughts included (16384)
+  GEMINI_TIMEOUT_MS        what a call may take at Gemini; less than the worker's WORKER_JOB_TIMEOUT_MS (50000)
+  GEMINI_CONCURRENCY       calls under way to Gemini (16)
+  MCP_PUBLIC_URL           what links in results begin with (http and the Host that the caller names)
   REDIS_URL                Redis through which replicas reach each other (none: each is alone)
   DATABASE_URL, DATABASE_URL_FILE
-                           published servers: postgres://user:password@host/database for several replicas, or
+                           published servers and pictures: postgres://user:password@host/database for several replicas, or
                            sqlite:/path/to/file (mcp-hybrid/registry.db in STATE_DIRECTORY, XDG_STATE_HOME or
                            HOME/.local/state)
   MCP_STATE_KEY            or MCP_STATE_KEY_FILE: signs what clients carry along, the same at every replica
@@ -102,7 +110,7 @@ All settings are environment variables (default):
   OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's other names: traces over OTLP/HTTP (off)
 
 Routes: POST /mcp and POST /message (MCP), GET /sse with POST /message?sessionId= (MCP of 2024-11-05),
-GET /health, /ready, /metrics.
+GET /artifacts/{sha256}.svg, GET /health, /ready, /metrics.
 
 Example:
   MCP_ALLOWED_COMMANDS=uvx,npx mcp-server

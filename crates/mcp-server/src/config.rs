@@ -7,9 +7,11 @@ use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_store::{ArtifactLimits, Place, SqlStore, place};
 use rmcp::model::RequestStateCodec;
+use url::Url;
 
 use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
+use crate::gemini::settings::GeminiSettings;
 use crate::idempotency::IdempotencyConfig;
 use crate::launching::LaunchConfig;
 use crate::tls::Tls;
@@ -43,6 +45,10 @@ pub struct ServerConfig {
     pub body_max: usize,
     /// `MCP_MAX_CONNECTIONS` (16384): open connections, streams among them.
     pub connections_max: usize,
+    /// `MCP_PUBLIC_URL`: where callers reach this server, if that is not the `Host` that they name: links in results begin so.
+    pub public_url: Option<Url>,
+    /// `GEMINI_API_KEY` and its like.
+    pub(crate) gemini: GeminiSettings,
     /// Keys, limits and the audit log.
     pub(crate) access: AccessConfig,
     /// `MCP_TOOL_TIMEOUT_MS` (300000).
@@ -80,6 +86,7 @@ const KNOWN: &[&str] = &[
     "MCP_MAX_CONNECTIONS",
     "MCP_MAX_IN_FLIGHT",
     "MCP_MAX_STREAMS",
+    "MCP_PUBLIC_URL",
     "MCP_SANDBOX",
     "MCP_STATE_KEY",
     "MCP_STATE_KEY_FILE",
@@ -153,6 +160,8 @@ impl ServerConfig {
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
+            public_url: public_url(vars)?,
+            gemini: GeminiSettings::from_vars(vars)?,
             access: AccessConfig::from_vars(vars, body_max)?,
             timeouts: Timeouts::from_vars(vars)?,
             idempotency: IdempotencyConfig {
@@ -172,6 +181,11 @@ impl ServerConfig {
 }
 
 impl ServerConfig {
+    /// The model that draws, or that there is none, for the log.
+    pub fn model(&self) -> &str {
+        self.gemini.model()
+    }
+
     /// Who is let in, in a few words for the log.
     pub fn callers(&self) -> String {
         match &self.access.keys {
@@ -232,6 +246,22 @@ fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
         return Err(invalid("MCP_STATE_KEY", "(not shown)", allowed));
     }
     Ok(key)
+}
+
+fn public_url(vars: &Vars) -> Result<Option<Url>, ConfigError> {
+    let Some(text) = vars.get("MCP_PUBLIC_URL") else {
+        return Ok(None);
+    };
+    let url = Url::parse(text.trim()).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let allowed = "an http or https URL without user, query and fragment";
+    url.map(Some)
+        .ok_or_else(|| invalid("MCP_PUBLIC_URL", text, allowed))
 }
 
 fn or_loopback(list: Vec<String>, loopback: &[&str]) -> Vec<String> {
@@ -304,6 +334,9 @@ mod tests {
             ("MCP_DRAIN_MS", "soon"),
             ("MCP_MAX_STREAMS", "0"),
             ("MCP_STATE_KEY", "short"),
+            ("MCP_PUBLIC_URL", "mcp.example.com"),
+            ("MCP_PUBLIC_URL", "https://u:p@h"),
+            ("GEMINI_MODEL", "../x"),
             ("REDIS_URL", "http://h"),
             ("DATABASE_URL", "mysql://user:password@h/d"),
         ] {

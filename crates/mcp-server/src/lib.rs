@@ -2,11 +2,13 @@
 
 pub mod access;
 pub mod app;
+mod artifacts;
 pub mod caller;
 mod calls;
 pub mod config;
 mod connections;
 mod database;
+mod gemini;
 pub mod handler;
 mod idempotency;
 mod launching;

@@ -18,6 +18,19 @@ pub const STREAMS: &str = "mcp_server_open_streams";
 pub const LAUNCHES: &str = "mcp_server_launches_in_flight";
 /// Calls of `publish_server`; label `outcome`: `published`, `unchanged`, `invalid`, or why the store did not take it.
 pub const PUBLICATIONS: &str = "mcp_server_publications_total";
+/// Time of a request to Gemini, in seconds; labels `gen_ai_operation_name`, `gen_ai_provider_name`, `gen_ai_request_model`,
+/// `error_type` (empty on success; the HTTP status where that is the trouble).
+pub const GEMINI_DURATION: &str = "gen_ai_client_operation_duration_seconds";
+/// Tokens of requests to Gemini that were answered; label `gen_ai_token_type`: `input`, `output` (thoughts among them).
+pub const GEMINI_TOKENS: &str = "mcp_server_gemini_tokens_total";
+/// Requests that Gemini answered with 429; label `quota`: `minute`, `day`, `none` (a limit of 0), `unnamed`.
+pub const GEMINI_LIMITED: &str = "mcp_server_gemini_limited_total";
+/// Calls that have one of the places of `GEMINI_CONCURRENCY`.
+pub const GEMINI_ACTIVE: &str = "mcp_server_gemini_in_flight";
+/// SVGs of the model that were not acceptable; label `outcome`: `repaired`, `refused`.
+pub const SVG_REJECTED: &str = "mcp_server_svg_rejected_total";
+/// Bytes of artifacts that were put into the store, the same content counted each time.
+pub const ARTIFACT_BYTES: &str = "mcp_server_artifact_bytes_total";
 /// Requests that were refused; label `reason`.
 pub const REFUSED: &str = "mcp_server_refused_total";
 /// Calls with an idempotency key; label `outcome`: `stored`, `replayed`, `failed` (not stored), `unreadable`.
@@ -43,6 +56,16 @@ pub fn describe() {
     describe_gauge!(STREAMS, "Event streams open");
     describe_gauge!(LAUNCHES, "Calls that start a program, under way");
     describe_counter!(PUBLICATIONS, "Servers published, or not");
+    describe_histogram!(
+        GEMINI_DURATION,
+        Unit::Seconds,
+        "Time of a request to Gemini"
+    );
+    describe_counter!(GEMINI_TOKENS, "Tokens of answered requests to Gemini");
+    describe_counter!(GEMINI_LIMITED, "Requests that Gemini answered with 429");
+    describe_gauge!(GEMINI_ACTIVE, "Calls that ask Gemini, under way");
+    describe_counter!(SVG_REJECTED, "SVGs of the model that were not acceptable");
+    describe_counter!(ARTIFACT_BYTES, Unit::Bytes, "Artifacts put into the store");
     describe_counter!(TOOL_ERRORS, "Tool calls that failed");
     describe_counter!(REFUSED, "Requests that were refused");
     describe_counter!(IDEMPOTENT_CALLS, "Calls with an idempotency key");

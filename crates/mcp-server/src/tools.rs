@@ -1,7 +1,10 @@
 //! What a tool is, and the tools that the server offers. One file a tool.
 
+pub mod generate_svg;
 pub mod publish_server;
+pub mod refine_svg;
 pub mod server_initialize;
+pub mod svg;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +29,7 @@ use crate::caller::Caller;
 pub trait Tool: Send + Sync + 'static {
     /// What it takes: an object.
     type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it gives: an object, sent as `structuredContent` and as text.
+    /// What it gives: an object, sent as `structuredContent`.
     type Output: Serialize + JsonSchema + Send + 'static;
 
     /// Its name, unique in the server.
@@ -44,6 +47,11 @@ pub trait Tool: Send + Sync + 'static {
         arguments: Self::Arguments,
         context: ToolContext,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// What models and people see of the output, in place of its JSON as a text: pictures, links, a text that can be read.
+    fn content(&self, _output: &Self::Output) -> Option<Vec<ContentBlock>> {
+        None
+    }
 
     /// What it does beside its calls, from the start of the server until `stop`. `ready` takes notices for `/ready`.
     fn follow(
@@ -67,6 +75,8 @@ pub struct ToolContext {
     pub idempotency_key: Option<String>,
     /// Who calls: to be told how far it is, and to be asked.
     pub caller: Caller,
+    /// What the caller's `Host` header says: where it has found this server.
+    pub host: Option<String>,
 }
 
 /// The tools of a server, by name.
@@ -194,13 +204,15 @@ impl<T: Tool> AnyTool for T {
                 )
             })?;
             let output = Tool::call(self, arguments, context).await?;
+            let content = self.content(&output);
             let output = serde_json::to_value(output).map_err(|error| {
                 Failure::new(
                     ErrorCode::Internal,
                     format!("the result can't be written: {error}"),
                 )
             })?;
-            let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
+            let content = content.unwrap_or_else(|| vec![ContentBlock::text(output.to_string())]);
+            let mut result = CallToolResult::success(content);
             result.structured_content = Some(output);
             Ok(result)
         }

@@ -1,5 +1,5 @@
 //! The routes of MCP: `POST /mcp` and `POST /message` for the eras without sessions, `GET /sse` with
-//! `POST /message?sessionId=…` for 2024-11-05.
+//! `POST /message?sessionId=…` for 2024-11-05; and `GET /artifacts/…`, which results refer to.
 //!
 //! A thin transport over rmcp's model and handler types. It runs a call on the connection's own task: no spawning, no
 //! channel, no second pass over the message. A call that has nothing to say but its answer is answered with JSON; one that
@@ -36,6 +36,7 @@ use rmcp::{ErrorData, ServerHandler};
 use crate::access::Access;
 use crate::access::gate::{Refusal, gate};
 use crate::access::load::Room;
+use crate::artifacts::{self, Artifacts};
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
@@ -55,6 +56,7 @@ pub(crate) fn router<H: ServerHandler>(
     config: &ServerConfig,
     access: Access,
     replica: Arc<Replica>,
+    artifacts: Arc<Artifacts>,
 ) -> Router {
     let service = Service::new(handler, access.clone(), config.body_max, replica);
     relay::serve(service.clone());
@@ -65,6 +67,10 @@ pub(crate) fn router<H: ServerHandler>(
         .route("/message", post(message))
         .route("/sse", get(sse::open))
         .with_state(service)
+        .route(
+            artifacts::route::ROUTE,
+            get(artifacts::route::serve).with_state(artifacts),
+        )
         .layer(middleware::from_fn_with_state(access, gate))
         .layer(middleware::from_fn_with_state(
             origin::Guard::new(config),

@@ -1,5 +1,6 @@
 //! The server as its callers see it: its own process, or replicas of the example server, spoken to over HTTP.
 
+mod artifacts;
 mod audit;
 mod behind_the_gate;
 mod callers;
@@ -15,6 +16,7 @@ mod keys;
 mod launching;
 mod limits;
 mod malformed;
+mod own_tool;
 mod panics;
 mod places;
 mod publish;
@@ -25,5 +27,6 @@ mod server;
 mod sse;
 mod start;
 mod streams;
+mod svg;
 mod tasks;
 mod tls;

@@ -40,7 +40,14 @@ impl Server {
         Self::with(policy, &[]).await
     }
 
-    /// A server with that launch policy and more variables.
+    /// A server with a database of its own, and these variables.
+    pub(crate) async fn with_database(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let builder = Self::builder().env("STATE_DIRECTORY", folder.path().display());
+        Self::in_folder(folder, builder, "", variables).await
+    }
+
+    /// A server with that launch policy and more variables. It has no place for a database unless they name one.
     pub(crate) async fn with(policy: &str, variables: &[(&str, &str)]) -> Self {
         Self::by(Self::builder(), policy, variables).await
     }
@@ -51,7 +58,15 @@ impl Server {
         policy: &str,
         variables: &[(&str, &str)],
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), builder, policy, variables).await
+    }
+
+    async fn in_folder(
+        folder: tempfile::TempDir,
+        builder: ProcessBuilder,
+        policy: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let file = folder.path().join("policy.toml");
         std::fs::write(&file, policy).unwrap();
         let mut process = builder
@@ -86,6 +101,15 @@ impl Server {
             .post(format!("{}{path}", self.url))
             .headers(map)
             .body(body);
+        answer(request.timeout(PATIENCE)).await
+    }
+
+    /// GETs `path` with `headers`.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
         answer(request.timeout(PATIENCE)).await
     }
 
