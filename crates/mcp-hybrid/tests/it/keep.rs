@@ -54,9 +54,22 @@ async fn the_commands_that_it_prints_work_and_ctrl_c_ends_it_cleanly() {
     let content = &call["result"]["structuredContent"];
     assert_eq!(content["status"], "initialized", "{call}");
     assert_eq!(content["tools"].as_array().unwrap().len(), 2);
-    let list = curl(&curls[1]).await;
-    assert_eq!(list["result"]["tools"][0]["name"], "server_initialize");
-    assert!(curls[2].contains("/ready") && curls[2].contains("/metrics"));
+    let drawn = curl(&curls[1]).await;
+    let picture = &drawn["result"]["structuredContent"];
+    assert_eq!(picture["title"], "Lighthouse at night", "{drawn}");
+    let list = curl(&curls[2]).await;
+    let tools = list["result"]["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(
+        names,
+        [
+            "generate_svg",
+            "publish_server",
+            "refine_svg",
+            "server_initialize"
+        ]
+    );
+    assert!(curls[3].contains("/ready") && curls[3].contains("/metrics"));
 
     let submit = commands(&printed, env!("CARGO_BIN_EXE_mcp-hybrid"));
     assert_eq!(submit.len(), 1, "{printed:?}");

@@ -12,5 +12,6 @@ mod publish;
 mod real_servers;
 mod refusals;
 mod submit;
+mod svg_jobs;
 mod trace;
 mod wait;

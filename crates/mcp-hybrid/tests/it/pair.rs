@@ -25,36 +25,53 @@ pub(crate) struct Pair {
     pub(crate) server: Process,
     pub(crate) worker: Process,
     port: u16,
-    database: Option<String>,
+    /// More of the server's.
+    variables: Vec<(String, String)>,
 }
 
 impl Pair {
     /// Starts both. The server may launch Node's everything-server and the Python servers of these tests, and whatever
     /// `more` lines of its policy allow.
     pub(crate) async fn start(name: &str, more: &str) -> Self {
-        Self::with(name, more, None).await
+        Self::with(name, more, Vec::new(), &[]).await
     }
 
     /// The same, with a database for published servers: a URL, or a file in the pair's folder.
     pub(crate) async fn with_database(name: &str, url: Option<String>) -> Self {
-        Self::with(name, "", Some(url)).await
+        let variables = url.map(|url| ("DATABASE_URL".to_owned(), url));
+        Self::with(name, "", variables.into_iter().collect(), &[]).await
     }
 
-    async fn with(name: &str, more: &str, database: Option<Option<String>>) -> Self {
+    /// The same with more variables of the server, and a topic of results that takes records of at most so many bytes.
+    pub(crate) async fn with_variables(
+        name: &str,
+        variables: &[(&str, String)],
+        result_bytes: Option<&str>,
+    ) -> Self {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let small = result_bytes.map(|bytes| ("max.message.bytes", bytes));
+        Self::with(name, "", variables.collect(), small.as_slice()).await
+    }
+
+    async fn with(
+        name: &str,
+        more: &str,
+        variables: Vec<(String, String)>,
+        results_config: &[(&str, &str)],
+    ) -> Self {
         let kafka = Kafka::shared().await;
         let jobs = kafka.new_topic(name, 2, &[]).await;
         let (dead, results) = (format!("{jobs}-dlq"), format!("{jobs}-results"));
         kafka.create_topic(&dead, 1, &[]).await;
-        kafka.create_topic(&results, 1, &[]).await;
+        kafka.create_topic(&results, 1, results_config).await;
         let group = format!("group-of-{jobs}");
         let folder = TempDir::with_prefix(format!("mcp-hybrid-{name}-")).unwrap();
         fs::create_dir(folder.path().join("env")).unwrap();
         fs::write(folder.path().join("policy.toml"), policy(&folder, more)).unwrap();
         let port = free_port();
-        let in_a_file = || format!("sqlite:{}", folder.path().join("registry.db").display());
-        let database = database.map(|url| url.unwrap_or_else(in_a_file));
         let mut pair = Self {
-            server: start_server(&folder, port, database.as_deref()).await,
+            server: start_server(&folder, port, &variables).await,
             worker: start_worker(kafka, port, [&jobs, &results, &group]),
             kafka,
             jobs,
@@ -63,7 +80,7 @@ impl Pair {
             group,
             folder,
             port,
-            database,
+            variables,
         };
         pair.wait_worker().await;
         pair
@@ -71,8 +88,7 @@ impl Pair {
 
     /// Starts the server again after its end, on the same port.
     pub(crate) async fn start_server_again(&mut self) {
-        let database = self.database.as_deref();
-        self.server = start_server(&self.folder, self.port, database).await;
+        self.server = start_server(&self.folder, self.port, &self.variables).await;
     }
 
     /// Starts the worker again after its end.
@@ -202,9 +218,11 @@ fn policy(folder: &TempDir, more: &str) -> String {
     )
 }
 
-async fn start_server(folder: &TempDir, port: u16, database: Option<&str>) -> Process {
+async fn start_server(folder: &TempDir, port: u16, variables: &[(String, String)]) -> Process {
     let mut server = Process::builder(binaries::mcp_server())
-        .envs(database.map(|url| ("DATABASE_URL", url)))
+        // Where the database is, if no other is named.
+        .env("STATE_DIRECTORY", folder.path().display())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env("PORT", port)
         .env(
             "MCP_LAUNCH_POLICY",
