@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use mcp_runtime::admin;
 use mcp_runtime::trace_context::{self, Sample};
@@ -15,6 +15,9 @@ use tracing::Instrument as _;
 
 use crate::metric_definitions as metric;
 use crate::transport::{Route, Routes};
+
+/// A method that the conventions do not name.
+const OTHER: &str = "_OTHER";
 
 /// Everything that is served.
 pub(crate) struct Site {
@@ -32,8 +35,8 @@ impl Site {
             admin,
             active: gauge!(metric::HTTP_ACTIVE),
             well: Route::ALL.map(|route| {
-                let method = route.method();
-                duration(route.path(), method.as_str(), StatusCode::OK)
+                let method = method_name(&route.method());
+                duration(route.path(), method, StatusCode::OK)
             }),
         }
     }
@@ -47,18 +50,18 @@ impl Site {
         }
         let route = Route::of(path);
         let began = Instant::now();
-        let method = request.method().clone();
+        let method = method_name(request.method());
         let active = Active::enter(&self.active);
         let response = self.traced(route, request).await;
         drop(active);
         let status = response.status();
         match route {
-            Some(route) if status == StatusCode::OK && method == route.method() => {
+            Some(route) if status == StatusCode::OK && method == route.method().as_str() => {
                 self.well[route as usize].record(began.elapsed());
             }
             _ => {
                 let path = route.map_or("", Route::path);
-                duration(path, method.as_str(), status).record(began.elapsed());
+                duration(path, method, status).record(began.elapsed());
             }
         }
         response
@@ -72,11 +75,11 @@ impl Site {
             Sample::Drop(trace) => return trace.around(self.mcp.answer(route, request)).await,
             Sample::Record => {}
         }
-        let (method, path) = (request.method().as_str(), route.map_or("", Route::path));
+        let (method, path) = (method_name(request.method()), route.map_or("", Route::path));
         let span = tracing::info_span!(
             target: trace_context::TARGET,
             "request",
-            otel.name = format!("{method} {path}"),
+            otel.name = span_name(method, path),
             otel.kind = "server",
             http.request.method = method,
             http.route = path,
@@ -92,11 +95,33 @@ impl Site {
     }
 }
 
-fn duration(route: &'static str, method: &str, status: StatusCode) -> Histogram {
+fn duration(route: &'static str, method: &'static str, status: StatusCode) -> Histogram {
     histogram!(
         metric::HTTP_DURATION,
-        "http_route" => route, "http_request_method" => method.to_owned(), "http_response_status_code" => status.as_str().to_owned()
+        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.as_str().to_owned()
     )
+}
+
+/// The method as metrics and traces have it (OpenTelemetry semantic conventions, `http.request.method`): a caller makes up
+/// as many others as it likes.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => OTHER,
+    }
+}
+
+fn span_name(method: &str, path: &str) -> String {
+    let method = if method == OTHER { "HTTP" } else { method };
+    format!("{method} {path}")
 }
 
 /// Counts a request under way, also one whose caller goes away.

@@ -14,6 +14,7 @@ mod initialize;
 mod keys;
 mod limits;
 mod malformed;
+mod metrics;
 mod panics;
 mod places;
 mod questions;
