@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::caller::outbox::Outbox;
+use crate::caller::outbox::{Outbox, event_of};
 use crate::relay::Receipt;
-use crate::transport::{Known, Reply};
+use crate::transport::{Held, Known, Reply};
 
 /// Calls of one session under way.
 const CALLS_MAX: usize = 64;
@@ -112,11 +112,12 @@ impl Session {
         *lock(&self.known) = known;
     }
 
-    /// Runs a call and puts its answer on the stream.
+    /// Runs a call and puts its answer on the stream. What the call holds it holds until its answer is read.
     pub(crate) fn run(
         self: &Arc<Self>,
         id: RequestId,
         call: impl Future<Output = Reply> + Send + 'static,
+        held: Held,
         sessions: Arc<crate::replica::Replica>,
     ) -> Receipt {
         let mut calls = lock(&self.calls);
@@ -128,7 +129,9 @@ impl Session {
         // It can't end before it is in the map: that is locked until then.
         let running = tokio::spawn(async move {
             let reply = call.await;
-            let _ = session.outbox.send(reply.body).await;
+            let answer = held.until_written(event_of(&reply.body));
+            drop(reply);
+            let _ = session.outbox.send(answer).await;
             lock(&session.calls).remove(&key);
             if sessions.sessions.is_draining.load(Ordering::Acquire) {
                 session.close_if_idle();

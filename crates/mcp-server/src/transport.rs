@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod called_tool;
 mod headers;
+mod held;
 pub(crate) mod message;
 mod origin;
 mod peer;
@@ -18,6 +19,7 @@ mod poster;
 mod request;
 pub(crate) mod sse;
 mod stream;
+mod weight;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,15 +33,17 @@ use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::access::Access;
-use crate::access::gate::Refusal;
+use crate::access::gate::{Principal, Refusal};
 use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
 use crate::relay::{self, Errand, Receipt};
 use crate::replica::{Replica, StreamPermit};
+use admission::Admitted;
 use body::BadBody;
 pub(crate) use call::{Incoming, Known, Reply, Service};
+pub(crate) use held::Held;
 use message::Message;
 pub(crate) use poster::Poster;
 
@@ -146,12 +150,18 @@ async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room
         let what = "`Content-Type` must be application/json";
         return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, what.into()));
     }
-    let (status, bad) = match body::read(body, service.body_max, &service.access).await {
+    let key = parts.extensions.get::<Principal>();
+    let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
+    let read = body::read(body, service.body_max, &service.access, key).await;
+    let (status, bad) = match read {
         Ok((body, room)) => return Ok((parts, body, room)),
         Err(BadBody::NoRoom) => {
             return Err(service.refuse(Refusal::Overloaded, &parts, None, None));
         }
-        Err(bad @ BadBody::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, bad),
+        Err(BadBody::NoShare) => {
+            return Err(service.refuse(Refusal::TooManyAtOnce, &parts, None, None));
+        }
+        Err(bad @ (BadBody::TooLarge | BadBody::TooHeavy)) => (StatusCode::PAYLOAD_TOO_LARGE, bad),
         Err(bad @ BadBody::TooSlow) => (StatusCode::REQUEST_TIMEOUT, bad),
         Err(bad @ BadBody::Broken) => (StatusCode::BAD_REQUEST, bad),
     };
@@ -163,10 +173,11 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
         Ok(Message::Request { id, method, params }) => {
             let outbox = takes_events(&parts.headers).then(Arc::<Outbox>::default);
             let admitted = service.admit(&mut parts, &id, &method, params, outbox.is_some());
-            let permit = match admitted {
-                Ok(permit) => permit,
+            let Admitted { place, stream } = match admitted {
+                Ok(admitted) => admitted,
                 Err(refused) => return *refused,
             };
+            let held = Held::new(place, room);
             let incoming = Incoming {
                 id: id.clone(),
                 method: &method,
@@ -174,11 +185,10 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
                 parts,
                 outbox: outbox.clone(),
                 known: None,
-                room,
             };
             match service.begin(incoming) {
-                Ok(call) => run(service, id, call, outbox, permit).await,
-                Err(refused) => respond(refused),
+                Ok(call) => run(service, id, call, outbox, held, stream).await,
+                Err(refused) => respond(refused, Some(held)),
             }
         }
         // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
@@ -194,12 +204,13 @@ async fn run(
     id: RequestId,
     mut call: call::Call,
     outbox: Option<Arc<Outbox>>,
+    held: Held,
     permit: Option<StreamPermit>,
 ) -> Response {
     let Some(outbox) = outbox else {
         return tokio::select! {
             biased;
-            reply = call => respond(reply),
+            reply = call => respond(reply, Some(held)),
             () = service.replica.ended.cancelled() => cancelled(id),
         };
     };
@@ -210,9 +221,9 @@ async fn run(
         () = service.replica.ended.cancelled() => return cancelled(id),
     };
     match (first, reply) {
-        (None, Some(reply)) => respond(reply),
+        (None, Some(reply)) => respond(reply, Some(held)),
         (first, reply) => match permit.or_else(|| service.replica.stream()) {
-            Some(permit) => stream::of_call(call, reply, first, outbox, permit),
+            Some(permit) => stream::of_call(call, reply, first, outbox, held, permit),
             None => busy(Some(id)),
         },
     }
@@ -266,12 +277,16 @@ fn cancelled(id: RequestId) -> Response {
 
 /// A JSON-RPC error as an HTTP response.
 pub(crate) fn error(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Response {
-    respond(Reply::error(status, id, error))
+    respond(Reply::error(status, id, error), None)
 }
 
-fn respond(reply: Reply) -> Response {
+fn respond(Reply { status, body }: Reply, held: Option<Held>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (reply.status, json, reply.body).into_response()
+    let body = match held {
+        Some(held) => held.until_written(body),
+        None => body.into(),
+    };
+    (status, json, body).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

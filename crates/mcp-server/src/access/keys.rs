@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use chrono::{DateTime, Utc};
 use mcp_core::Clock;
@@ -83,6 +84,10 @@ impl ApiKey {
 
     pub(super) fn limits(&self) -> (&Limits, &Used) {
         (&self.limits, &self.used)
+    }
+
+    pub(super) fn arriving(&self) -> &AtomicUsize {
+        &self.used.arriving
     }
 }
 

@@ -1,6 +1,6 @@
 //! The limits of one key: calls a second, and calls at once. Neither takes a lock.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Limits as an operator writes them; 0 is none.
@@ -23,6 +23,8 @@ pub(crate) struct Used {
     /// I.371), a token bucket in one number.
     full_at: AtomicU64,
     under_way: AtomicU32,
+    /// Bytes of bodies that are not whole yet.
+    pub(super) arriving: AtomicUsize,
 }
 
 impl Limits {

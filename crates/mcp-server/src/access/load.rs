@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Access;
+use super::{Access, ApiKey};
 
-/// Requests and bytes of their bodies, under way.
+/// Requests under way, and the bytes that they and their answers take.
 #[derive(Debug)]
 pub(crate) struct Load {
     requests: AtomicUsize,
@@ -32,13 +32,17 @@ impl Load {
         self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// Room for the body of a request, until that is answered.
+/// Room for a request, and then for its answer, until that is written.
 pub(crate) struct Room {
     access: Access,
     bytes: usize,
@@ -58,6 +62,56 @@ impl Room {
             self.bytes += bytes;
         }
         fits
+    }
+
+    /// Room for so many bytes in all, whether there is or not: they are there already. What is over the bound keeps others
+    /// out.
+    pub(crate) fn become_bytes(&mut self, bytes: usize) {
+        let all = &self.access.load().bytes;
+        if bytes > self.bytes {
+            all.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else {
+            all.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Room {
+    /// What of a key's bodies is arriving: half of the room, and a body of `body_max` bytes in any case. Who sends slowly
+    /// keeps nobody else out.
+    pub(crate) fn arriving<'a>(&self, key: &'a ApiKey, body_max: usize) -> Arriving<'a> {
+        Arriving {
+            all: key.arriving(),
+            max: (self.access.load().bytes_max / 2).max(body_max),
+            bytes: 0,
+        }
+    }
+}
+
+/// The part of a body that has arrived before the rest; nothing any more when this is dropped.
+pub(crate) struct Arriving<'a> {
+    all: &'a AtomicUsize,
+    max: usize,
+    bytes: usize,
+}
+
+impl Arriving<'_> {
+    /// So many bytes more, if they fit the key's share.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let fits = take(self.all, bytes, self.max);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -100,6 +154,10 @@ mod tests {
         assert!(!second.grow(1));
         drop(first);
         assert!(second.grow(10));
+        second.become_bytes(12);
+        assert!(!Room::none(access.clone()).grow(0), "over the bound");
+        second.become_bytes(3);
+        assert!(Room::none(access.clone()).grow(7));
         drop(second);
         assert_eq!(load.bytes(), 0);
     }

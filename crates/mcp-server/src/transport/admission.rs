@@ -3,6 +3,8 @@
 //! This is decided when its message has been read. Answers and notifications hold nothing, so whoever has all its places
 //! taken can still answer what it is asked, and cancel what it called.
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use axum::response::Response;
 use rmcp::model::RequestId;
@@ -11,7 +13,7 @@ use serde_json::value::RawValue;
 use super::called_tool::called_tool;
 use super::{Service, busy};
 use crate::access::Scope;
-use crate::access::gate::{PeerAddress, Principal, Refusal};
+use crate::access::gate::{PeerAddress, Place, Principal, Refusal};
 use crate::replica::StreamPermit;
 
 /// What a request holds until it is answered.
@@ -36,8 +38,15 @@ impl Holds {
     }
 }
 
+/// What a request was given.
+#[derive(Default)]
+pub(super) struct Admitted {
+    pub(super) place: Option<Arc<Place>>,
+    pub(super) stream: Option<StreamPermit>,
+}
+
 impl Service {
-    /// Lets a request in. Its place goes with its `parts`; its stream, if it holds one, is what is returned.
+    /// Lets a request in. Its `parts` keep its place, too, for what goes on after its answer.
     ///
     /// # Errors
     /// The answer to one that may not run, or not now.
@@ -48,26 +57,31 @@ impl Service {
         method: &str,
         params: Option<&RawValue>,
         takes_events: bool,
-    ) -> Result<Option<StreamPermit>, Box<Response>> {
+    ) -> Result<Admitted, Box<Response>> {
         let Some(caller) = parts.extensions.get_mut::<Principal>() else {
-            return Ok(None);
+            return Ok(Admitted::default());
         };
         let refusal = match (
             forbidden(caller, method, params),
             Holds::of(method, takes_events),
         ) {
             (Some(scope), _) => Refusal::Forbidden(scope),
-            (None, Holds::Nothing) => return Ok(None),
+            (None, Holds::Nothing) => return Ok(Admitted::default()),
             (None, Holds::Stream) => {
-                let permit = self.replica.stream();
-                return permit
-                    .map(Some)
-                    .ok_or_else(|| busy(Some(id.clone())).into());
+                let stream = self.replica.stream();
+                let stream = stream.ok_or_else(|| Box::new(busy(Some(id.clone()))))?;
+                return Ok(Admitted {
+                    stream: Some(stream),
+                    ..Admitted::default()
+                });
             }
             (None, Holds::Place) => match self.access.place(&caller.key) {
                 Ok(place) => {
-                    caller.place = Some(place);
-                    return Ok(None);
+                    caller.place = Some(Arc::clone(&place));
+                    return Ok(Admitted {
+                        place: Some(place),
+                        ..Admitted::default()
+                    });
                 }
                 Err(refusal) => refusal,
             },

@@ -4,7 +4,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -24,7 +23,6 @@ use super::headers::{self, Claims, Refused};
 use super::peer;
 use super::request::{self, Return};
 use crate::access::Access;
-use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::{CAPABILITIES, Caller, NewCaller, Suspension, encode};
 use crate::replica::Replica;
@@ -61,8 +59,6 @@ pub(crate) struct Incoming<'a> {
     pub(crate) outbox: Option<Arc<Outbox>>,
     /// What is known of the caller from before, on a stream that lasts.
     pub(crate) known: Option<&'a Known>,
-    /// The room that its body takes, until it is answered.
-    pub(crate) room: Room,
 }
 
 /// What a client said when its lasting stream began.
@@ -76,7 +72,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A request under way.
@@ -113,7 +109,6 @@ impl Service {
             parts,
             outbox,
             known,
-            room,
         } = incoming;
         let refuse = |error| Refused(StatusCode::OK, error);
         let (mut meta, built) = request::read(method, params)
@@ -177,7 +172,6 @@ impl Service {
         };
         let service = Arc::clone(self);
         let call = async move {
-            let _room = room;
             let id = prepared.id.clone();
             match service.handle(prepared).await {
                 Ok(result) => Reply::result(id, result),

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 
 use super::message::{self, Message};
 use super::poster::Poster;
-use super::{Incoming, Known, Service, busy, error, receipt_response, stream};
-use crate::access::gate::{Place, Principal};
+use super::{Held, Incoming, Known, Service, busy, error, receipt_response, stream, weight};
+use crate::access::gate::Principal;
 use crate::access::load::Room;
 use crate::relay::{self, Errand, Receipt};
 use crate::sessions::Session;
@@ -40,10 +40,12 @@ pub(super) fn open(service: &Service, request: Request) -> Response {
     let Some((opened, permit)) = opened else {
         return busy(None);
     };
-    let address = format!("/message?sessionId={}", opened.id);
-    let first = stream::event("endpoint", address.as_bytes());
+    let first = format!(
+        "event: endpoint\ndata: /message?sessionId={}\n\n",
+        opened.id
+    );
     let outbox = Arc::clone(&opened.session.outbox);
-    stream::lasting(first, outbox, (opened, permit))
+    stream::lasting(first.into(), outbox, (opened, permit))
 }
 
 /// `POST /message?sessionId=…`: taken here, or brought to the replica that has the stream.
@@ -54,6 +56,7 @@ pub(super) async fn post(
     body: &[u8],
     room: Room,
 ) -> Response {
+    let mut place = None;
     match message::parse(body) {
         Err(malformed) => {
             return error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error);
@@ -61,8 +64,9 @@ pub(super) async fn post(
         Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
         Ok(Message::Request { id, method, params }) => {
             // Its answer comes on a stream that is open already.
-            if let Err(refused) = service.admit(&mut parts, &id, &method, params, false) {
-                return *refused;
+            match service.admit(&mut parts, &id, &method, params, false) {
+                Ok(admitted) => place = admitted.place,
+                Err(refused) => return *refused,
             }
         }
         Ok(Message::Notification { .. }) => {}
@@ -74,9 +78,7 @@ pub(super) async fn post(
     };
     let replica = &service.replica;
     let receipt = if relay::owner(session) == Some(&*replica.id) {
-        let caller: Option<&Principal> = parts.extensions.get();
-        let place = caller.and_then(|caller| caller.place.clone());
-        let held = place.map(|place| Held { place, room });
+        let held = place.map(|place| Held::new(Some(place), room));
         accept(service, session, body, &by, held)
     } else {
         let errand = Errand::Post {
@@ -101,21 +103,6 @@ fn unknown(service: &Service) -> &'static str {
     }
 }
 
-/// What a call holds of the server's bounds.
-pub(crate) struct Held {
-    place: Arc<Place>,
-    room: Room,
-}
-
-impl Held {
-    /// For a call that was let in by another replica; None when this one has all it can do.
-    fn take(service: &Service, caller: &Principal, bytes: usize) -> Option<Self> {
-        let mut room = Room::none(service.access.clone());
-        let place = service.access.place(&caller.key).ok()?;
-        room.grow(bytes).then_some(Self { place, room })
-    }
-}
-
 /// A message of a session whose stream is here. `held` is None for one that came from another replica, and for one that
 /// needs nothing.
 pub(crate) fn accept(
@@ -135,13 +122,13 @@ pub(crate) fn accept(
             let Some(mut caller) = session.parts.extensions.get::<Principal>().cloned() else {
                 return Receipt::Unknown;
             };
-            let held = held.or_else(|| Held::take(service, &caller, body.len()));
-            let Some(Held { place, room }) = held else {
+            let held = held.or_else(|| Held::take(service, &caller, weight::of(body)));
+            let Some(held) = held else {
                 return Receipt::Busy;
             };
             let mut parts = session.parts.clone();
             by.write(&mut parts.headers);
-            caller.place = Some(place);
+            caller.place = held.place().cloned();
             parts.extensions.insert(caller);
             let known = known(&session, &method, params);
             let incoming = Incoming {
@@ -151,9 +138,8 @@ pub(crate) fn accept(
                 parts,
                 outbox: Some(Arc::clone(&session.outbox)),
                 known: Some(&known),
-                room,
             };
-            run(service, &session, incoming)
+            run(service, &session, incoming, held)
         }
         Ok(Message::Notification { method, params }) => {
             if method == "notifications/cancelled"
@@ -177,7 +163,12 @@ fn known(session: &Session, method: &str, params: Option<&RawValue>) -> Known {
     session.known()
 }
 
-fn run(service: &Arc<Service>, session: &Arc<Session>, incoming: Incoming<'_>) -> Receipt {
+fn run(
+    service: &Arc<Service>,
+    session: &Arc<Session>,
+    incoming: Incoming<'_>,
+    held: Held,
+) -> Receipt {
     let id = incoming.id.clone();
     let begun = service.begin(incoming);
     let call = async move {
@@ -186,7 +177,7 @@ fn run(service: &Arc<Service>, session: &Arc<Session>, incoming: Incoming<'_>) -
             Err(reply) => reply,
         }
     };
-    session.run(id, call, Arc::clone(&service.replica))
+    session.run(id, call, held, Arc::clone(&service.replica))
 }
 
 /// What `initialize` says of the client, with the version that it will be answered with.

@@ -11,7 +11,8 @@ use futures::stream;
 use tokio::time::sleep;
 
 use super::call::{Call, Reply};
-use crate::caller::outbox::Outbox;
+use super::held::Held;
+use crate::caller::outbox::{Outbox, event_of};
 use crate::replica::StreamPermit;
 
 /// A comment is sent after so long without a message, so that nobody between takes the connection for dead, and so that
@@ -26,6 +27,8 @@ struct Speaking {
     outbox: Arc<Outbox>,
     /// The answer, when it has come before all other messages are out.
     reply: Option<Reply>,
+    /// Until the answer is written.
+    held: Option<Held>,
     _permit: StreamPermit,
 }
 
@@ -42,6 +45,7 @@ pub(super) fn of_call(
     reply: Option<Reply>,
     first: Option<Bytes>,
     outbox: Arc<Outbox>,
+    held: Held,
     permit: StreamPermit,
 ) -> Response {
     let speaking = Speaking {
@@ -49,6 +53,7 @@ pub(super) fn of_call(
         call,
         outbox,
         reply,
+        held: Some(held),
         _permit: permit,
     };
     events(stream::unfold(speaking, |mut speaking| async move {
@@ -61,17 +66,18 @@ impl Speaking {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(message) = self.first.take().or_else(|| self.outbox.try_next()) {
-                return Some(event("message", &message));
+                return Some(message);
             }
             if let Some(reply) = self.reply.take() {
-                return Some(event("message", &reply.body));
+                let event = event_of(&reply.body);
+                return Some(self.held.take()?.until_written(event));
             }
             let call = self.call.as_mut()?;
             tokio::select! {
                 biased;
                 message = self.outbox.next() => {
                     // Closed: nobody could read what comes.
-                    return Some(event("message", &message?));
+                    return message;
                 }
                 reply = call => {
                     self.call = None;
@@ -92,23 +98,12 @@ pub(super) fn lasting<H: Send + 'static>(first: Bytes, outbox: Arc<Outbox>, held
             Some(first) => first,
             None => tokio::select! {
                 biased;
-                message = outbox.next() => event("message", &message?),
+                message = outbox.next() => message?,
                 () = sleep(KEEP_ALIVE) => COMMENT,
             },
         };
         Some((Ok(event), (None, outbox, held)))
     }))
-}
-
-/// One event. JSON as serde writes it has no line breaks.
-pub(super) fn event(name: &str, data: &[u8]) -> Bytes {
-    let mut event = Vec::with_capacity(name.len() + data.len() + 16);
-    event.extend_from_slice(b"event: ");
-    event.extend_from_slice(name.as_bytes());
-    event.extend_from_slice(b"\ndata: ");
-    event.extend_from_slice(data);
-    event.extend_from_slice(b"\n\n");
-    Bytes::from(event)
 }
 
 fn events(

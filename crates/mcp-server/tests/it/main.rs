@@ -26,3 +26,4 @@ mod start;
 mod streams;
 mod tasks;
 mod tls;
+mod unread;
