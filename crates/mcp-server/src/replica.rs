@@ -15,6 +15,7 @@ use crate::caller::pending::Pending;
 use crate::config::ServerConfig;
 use crate::redis_link::RedisLink;
 use crate::relay::Relay;
+use crate::running::Running;
 use crate::sessions::Sessions;
 use crate::tasks::{TaskStore, Tasks};
 use states::{Source, States};
@@ -25,6 +26,7 @@ pub(crate) struct Replica {
     pub(crate) pending: Pending,
     pub(crate) sessions: Sessions,
     pub(crate) tasks: Tasks,
+    pub(crate) running: Running,
     pub(crate) relay: Relay,
     /// No new work comes: streams that wait for news end.
     pub(crate) draining: CancellationToken,
@@ -57,6 +59,7 @@ impl Replica {
             pending: Pending::new(Arc::clone(&id)),
             sessions: Sessions::new(Arc::clone(&id)),
             tasks: Tasks::new(Arc::clone(&id), store),
+            running: Running::default(),
             relay,
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),

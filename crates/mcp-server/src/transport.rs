@@ -23,6 +23,7 @@ mod weight;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -40,6 +41,7 @@ use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
 use crate::relay::{self, Errand, Receipt};
 use crate::replica::{Replica, StreamPermit};
+use crate::running::{Listed, Sender, Tag};
 use admission::Admitted;
 use body::BadBody;
 pub(crate) use call::{Incoming, Known, Reply, Service};
@@ -178,6 +180,7 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
                 Err(refused) => return *refused,
             };
             let held = Held::new(place, room);
+            let sender = Sender::of(&parts);
             let incoming = Incoming {
                 id: id.clone(),
                 method: &method,
@@ -187,12 +190,17 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
                 known: None,
             };
             match service.begin(incoming) {
-                Ok(call) => run(service, id, call, outbox, held, stream).await,
+                Ok(call) => run(service, id, sender, call, outbox, held, stream).await,
                 Err(refused) => respond(refused, Some(held)),
             }
         }
-        // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
-        Ok(Message::Notification { .. }) => StatusCode::ACCEPTED.into_response(),
+        Ok(Message::Notification { method, params }) => {
+            // Nothing else of a caller outlives its request.
+            if let Some(id) = message::given_up(&method, params) {
+                withdraw(service, &Sender::of(&parts).tag(&id)).await;
+            }
+            StatusCode::ACCEPTED.into_response()
+        }
         Ok(Message::Answer { id, outcome }) => pass_on(service, id, outcome).await,
         Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
     }
@@ -202,30 +210,78 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
 async fn run(
     service: &Service,
     id: RequestId,
+    sender: Sender,
     mut call: call::Call,
     outbox: Option<Arc<Outbox>>,
     held: Held,
     permit: Option<StreamPermit>,
 ) -> Response {
-    let Some(outbox) = outbox else {
-        return tokio::select! {
-            biased;
-            reply = call => respond(reply, Some(held)),
-            () = service.replica.ended.cancelled() => cancelled(id),
+    let replica = &service.replica;
+    let said = || outbox.as_ref().and_then(|outbox| outbox.try_next());
+    // Most calls have their answer at once, and can't be cancelled any more.
+    let (first, reply, listed) = match futures::poll!(&mut call) {
+        Poll::Ready(reply) => (said(), Some(reply), None),
+        Poll::Pending => {
+            let listed = Listed::new(replica, sender.tag(&id));
+            let says = async {
+                match &outbox {
+                    Some(outbox) => outbox.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                reply = &mut call => (said(), Some(reply), Some(listed)),
+                first = says => (first, None, Some(listed)),
+                () = replica.ended.cancelled() => return cancelled(id),
+                () = listed.cancelled() => return respond(given_up(id), Some(held)),
+            }
+        }
+    };
+    let (Some(outbox), Some(first)) = (outbox, first) else {
+        return match reply {
+            Some(reply) => respond(reply, Some(held)),
+            // It had something to say, to a stream that was closed before.
+            None => cancelled(id),
         };
     };
-    let (first, call, reply) = tokio::select! {
-        biased;
-        reply = &mut call => (outbox.try_next(), None, Some(reply)),
-        first = outbox.next() => (first, Some(call), None),
-        () = service.replica.ended.cancelled() => return cancelled(id),
+    let Some(permit) = permit.or_else(|| replica.stream()) else {
+        return busy(Some(id));
     };
-    match (first, reply) {
-        (None, Some(reply)) => respond(reply, Some(held)),
-        (first, reply) => match permit.or_else(|| service.replica.stream()) {
-            Some(permit) => stream::of_call(call, reply, first, outbox, held, permit),
-            None => busy(Some(id)),
-        },
+    let speaking = stream::Speaking {
+        id,
+        first: Some(first),
+        call: reply.is_none().then_some(call),
+        outbox,
+        reply,
+        held: Some(held),
+        listed,
+        permit,
+    };
+    speaking.respond()
+}
+
+/// Ends the one request that a client means by that tag, wherever it runs.
+async fn withdraw(service: &Service, tag: &Tag) {
+    let replica = &service.replica;
+    let (here, find) = (replica.running.count(tag), Errand::Find { tag: tag.clone() });
+    let Some(others) = replica.relay.ask_others(&replica.id, find).await else {
+        tracing::debug!("not all replicas answer: a call is not cancelled, it might be another's");
+        return;
+    };
+    let others: Vec<_> = others
+        .into_iter()
+        .filter(|(_, receipt)| *receipt != Receipt::Unknown)
+        .collect();
+    match (here, others.as_slice()) {
+        (1, []) => {
+            replica.running.cancel(tag);
+        }
+        (0, [(other, Receipt::Taken)]) => {
+            let withdraw = Errand::Withdraw { tag: tag.clone() };
+            replica.relay.send_to(&replica.id, other, withdraw).await;
+        }
+        _ => {}
     }
 }
 
@@ -267,6 +323,12 @@ fn busy(id: Option<RequestId>) -> Response {
     let full = ErrorData::internal_error("too many streams or calls are open", None);
     let response = error(StatusCode::SERVICE_UNAVAILABLE, id, full);
     ([(header::RETRY_AFTER, RETRY_AFTER)], response).into_response()
+}
+
+/// What a call that its client has given up is answered, so that its request comes to an end.
+fn given_up(id: RequestId) -> Reply {
+    let what = ErrorData::internal_error("the call was cancelled by its client", None);
+    Reply::error(StatusCode::OK, Some(id), what)
 }
 
 fn cancelled(id: RequestId) -> Response {

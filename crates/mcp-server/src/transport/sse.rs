@@ -8,8 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use rmcp::ErrorData;
-use rmcp::model::{InitializeRequestParams, ProtocolVersion, RequestId};
-use serde::Deserialize;
+use rmcp::model::{InitializeRequestParams, ProtocolVersion};
 use serde_json::value::RawValue;
 
 use super::message::{self, Message};
@@ -142,9 +141,7 @@ pub(crate) fn accept(
             run(service, &session, incoming, held)
         }
         Ok(Message::Notification { method, params }) => {
-            if method == "notifications/cancelled"
-                && let Some(id) = cancelled(params)
-            {
+            if let Some(id) = message::given_up(&method, params) {
                 session.cancel(&id);
             }
             Receipt::Taken
@@ -193,14 +190,4 @@ fn introduction(params: Option<&RawValue>) -> Option<Known> {
         },
         capabilities: serde_json::to_value(asked.capabilities).unwrap_or_default(),
     })
-}
-
-fn cancelled(params: Option<&RawValue>) -> Option<RequestId> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Cancelled {
-        request_id: RequestId,
-    }
-    let cancelled: Cancelled = serde_json::from_str(params?.get()).ok()?;
-    Some(cancelled.request_id)
 }

@@ -8,12 +8,14 @@ use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use rmcp::model::RequestId;
 use tokio::time::sleep;
 
 use super::call::{Call, Reply};
 use super::held::Held;
 use crate::caller::outbox::{Outbox, event_of};
 use crate::replica::StreamPermit;
+use crate::running::Listed;
 
 /// A comment is sent after so long without a message, so that nobody between takes the connection for dead, and so that
 /// the server learns that the client is.
@@ -21,15 +23,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// A call that has begun to speak before it has its answer.
-struct Speaking {
-    first: Option<Bytes>,
-    call: Option<Call>,
-    outbox: Arc<Outbox>,
+pub(super) struct Speaking {
+    pub(super) id: RequestId,
+    pub(super) first: Option<Bytes>,
+    pub(super) call: Option<Call>,
+    pub(super) outbox: Arc<Outbox>,
     /// The answer, when it has come before all other messages are out.
-    reply: Option<Reply>,
+    pub(super) reply: Option<Reply>,
     /// Until the answer is written.
-    held: Option<Held>,
-    _permit: StreamPermit,
+    pub(super) held: Option<Held>,
+    /// Where its client can cancel it.
+    pub(super) listed: Option<Listed>,
+    pub(super) permit: StreamPermit,
 }
 
 /// Closes the outbox with the stream: whoever writes into it should know.
@@ -39,30 +44,15 @@ impl Drop for Speaking {
     }
 }
 
-/// The stream of a call: its messages, then its answer.
-pub(super) fn of_call(
-    call: Option<Call>,
-    reply: Option<Reply>,
-    first: Option<Bytes>,
-    outbox: Arc<Outbox>,
-    held: Held,
-    permit: StreamPermit,
-) -> Response {
-    let speaking = Speaking {
-        first,
-        call,
-        outbox,
-        reply,
-        held: Some(held),
-        _permit: permit,
-    };
-    events(stream::unfold(speaking, |mut speaking| async move {
-        let event = speaking.next().await?;
-        Some((Ok(event), speaking))
-    }))
-}
-
 impl Speaking {
+    /// The stream of the call: its messages, then its answer.
+    pub(super) fn respond(self) -> Response {
+        events(stream::unfold(self, |mut speaking| async move {
+            let event = speaking.next().await?;
+            Some((Ok(event), speaking))
+        }))
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(message) = self.first.take().or_else(|| self.outbox.try_next()) {
@@ -83,9 +73,20 @@ impl Speaking {
                     self.call = None;
                     self.reply = Some(reply);
                 }
+                () = given_up(&self.listed) => {
+                    self.call = None;
+                    self.reply = Some(super::given_up(self.id.clone()));
+                }
                 () = sleep(KEEP_ALIVE) => return Some(COMMENT),
             }
         }
+    }
+}
+
+async fn given_up(listed: &Option<Listed>) {
+    match listed {
+        Some(listed) => listed.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

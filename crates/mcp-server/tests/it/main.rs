@@ -3,6 +3,7 @@
 mod audit;
 mod behind_the_gate;
 mod callers;
+mod cancel;
 mod conformance;
 mod counter;
 mod drain;
