@@ -132,7 +132,8 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     .await?;
     stopping.fails("the server is stopping");
     app.replica.drain();
-    let mut finished = std::pin::pin!(connections.shutdown());
+    let tasks = app.replica.tasks.ended();
+    let mut finished = std::pin::pin!(async { tokio::join!(connections.shutdown(), tasks) });
     if tokio::time::timeout(app.drain, &mut finished)
         .await
         .is_err()

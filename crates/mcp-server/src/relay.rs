@@ -12,9 +12,10 @@ use futures::StreamExt as _;
 use redis::AsyncCommands as _;
 use redis::aio::ConnectionManager;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::redis_link::RedisLink;
+use crate::redis_link::{HEARTBEAT, PATIENCE, RedisLink};
 use crate::transport::{Service, sse};
 pub(crate) use errand::{Errand, Letter, Receipt};
 
@@ -42,8 +43,7 @@ pub(crate) enum Relay {
 
 /// The way through Redis.
 pub(crate) struct RedisRelay {
-    client: redis::Client,
-    connection: ConnectionManager,
+    link: RedisLink,
     receipts: Mutex<HashMap<u64, Receipts>>,
     tickets: AtomicU64,
 }
@@ -64,8 +64,7 @@ impl Relay {
     /// A way through that Redis.
     pub(crate) fn redis(link: &RedisLink) -> Self {
         Self::Redis(Box::new(RedisRelay {
-            connection: link.connection(),
-            client: link.client(),
+            link: link.clone(),
             receipts: Mutex::default(),
             tickets: AtomicU64::new(0),
         }))
@@ -106,8 +105,8 @@ impl Relay {
         };
         let mut command = redis::cmd("PUBSUB");
         command.arg("NUMSUB").arg(channel(replica));
-        let mut connection = relay.connection.clone();
-        let counts: (String, u64) = command.query_async(&mut connection).await.ok()?;
+        let ask = async |mut connection| command.query_async(&mut connection).await;
+        let counts: (String, u64) = relay.link.exchange(ask).await.ok()?;
         Some(counts.1 > 0)
     }
 }
@@ -161,9 +160,10 @@ impl RedisRelay {
     /// How many listen there.
     async fn publish(&self, to: &str, letter: &Letter, tries: u32) -> redis::RedisResult<u64> {
         let letter = serde_json::to_vec(letter).unwrap_or_default();
-        let mut connection = self.connection.clone();
         for attempt in 1..=tries {
-            let listeners: u64 = connection.publish(to, &letter).await?;
+            let publish =
+                async |mut connection: ConnectionManager| connection.publish(to, &letter).await;
+            let listeners: u64 = self.link.exchange(publish).await?;
             if listeners > 0 {
                 return Ok(listeners);
             }
@@ -227,12 +227,27 @@ async fn listen(service: &Arc<Service>, errands: &Arc<Semaphore>) -> redis::Redi
     let Relay::Redis(relay) = &replica.relay else {
         return Ok(());
     };
-    let mut subscription = relay.client.get_async_pubsub().await?;
-    subscription
-        .subscribe(&[&*channel(&replica.id), ALL])
-        .await?;
-    let mut letters = subscription.on_message();
-    while let Some(letter) = letters.next().await {
+    let subscribed = timeout(PATIENCE, async {
+        let mut subscription = relay.link.client().get_async_pubsub().await?;
+        let channels = [channel(&replica.id), ALL.to_owned()];
+        subscription.subscribe(&channels).await?;
+        Ok::<_, redis::RedisError>(subscription.split())
+    });
+    let (mut sink, mut letters) = subscribed.await.map_err(silent)??;
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let letter = tokio::select! {
+            letter = letters.next() => letter,
+            // Where nothing is heard, nobody might be there to be heard.
+            _ = heartbeat.tick() => {
+                let () = timeout(PATIENCE, sink.ping()).await.map_err(silent)??;
+                continue;
+            }
+        };
+        let Some(letter) = letter else {
+            return Ok(());
+        };
         match serde_json::from_slice(letter.get_payload_bytes()) {
             Ok(Letter::Receipt {
                 from,
@@ -265,7 +280,10 @@ async fn listen(service: &Arc<Service>, errands: &Arc<Semaphore>) -> redis::Redi
             }
         }
     }
-    Ok(())
+}
+
+fn silent(_: Elapsed) -> redis::RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time").into()
 }
 
 async fn run(service: &Arc<Service>, errand: Errand) -> Receipt {

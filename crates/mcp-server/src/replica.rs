@@ -48,13 +48,17 @@ impl Replica {
         let (relay, store, source) = match redis {
             Some(link) => (
                 Relay::redis(link),
-                TaskStore::Redis(link.connection()),
-                Source::Redis(link.connection()),
+                TaskStore::Redis(link.clone()),
+                Source::Redis(link.clone()),
             ),
             None => (Relay::None, TaskStore::memory(), Source::Own),
         };
         let source = config.state_key.clone().map_or(source, Source::Given);
         let id: Arc<str> = Uuid::new_v4().simple().to_string().into();
+        let ended = CancellationToken::new();
+        if let Some(link) = redis.cloned() {
+            tokio::spawn(ended.clone().run_until_cancelled_owned(link.follow()));
+        }
         Arc::new(Self {
             pending: Pending::new(Arc::clone(&id)),
             sessions: Sessions::new(Arc::clone(&id)),
@@ -62,7 +66,7 @@ impl Replica {
             running: Running::default(),
             relay,
             draining: CancellationToken::new(),
-            ended: CancellationToken::new(),
+            ended,
             states: States::new(source),
             streams: Arc::new(Semaphore::new(config.max_streams)),
             id,

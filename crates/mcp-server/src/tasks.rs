@@ -1,6 +1,6 @@
 //! Tasks: calls that go on after their caller has been told their id. Their state lies in a store that every replica
 //! reads; what a client says to one finds its way to the replica that runs it. A task is its key's: to who has another
-//! key there is no such task. It holds the place of its call until it ends.
+//! key there is no such task. It holds the place of its call until it ends, and a server that stops waits for it as for a call.
 
 mod board;
 mod store;
@@ -19,6 +19,7 @@ use rmcp::model::{
     CallToolResult, CreateTaskResult, DetailedTask, InputRequests, InputResponses, Task,
     TaskPayload, TaskStatus,
 };
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -47,7 +48,18 @@ pub(crate) struct Tasks {
     running: Running,
 }
 
-type Running = Arc<Mutex<HashMap<String, (Arc<Board>, Option<AbortHandle>)>>>;
+/// Those under way here, and who is told when one ends.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    tasks: Arc<Mutex<HashMap<String, (Arc<Board>, Option<AbortHandle>)>>>,
+    ended: Arc<Notify>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Arc<Board>, Option<AbortHandle>)>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A task, from within.
 #[derive(Clone, Debug)]
@@ -68,7 +80,8 @@ struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        lock(&self.running).remove(&self.id);
+        self.running.lock().remove(&self.id);
+        self.running.ended.notify_waiters();
     }
 }
 
@@ -99,14 +112,14 @@ impl Tasks {
         let owner = owner(principal.as_ref());
         let board = Arc::new(Board::new(owner, first, Arc::clone(&self.store)));
         {
-            let mut running = lock(&self.running);
+            let mut running = self.running.lock();
             if running.len() >= RUNNING_MAX {
                 return Err(unavailable("too many tasks run: try again later"));
             }
             running.insert(id.clone(), (Arc::clone(&board), None));
         }
         let listed = Listed {
-            running: Arc::clone(&self.running),
+            running: self.running.clone(),
             id: id.clone(),
         };
         board
@@ -124,7 +137,7 @@ impl Tasks {
             };
             board.finish(payload).await;
         });
-        if let Some(entry) = lock(&self.running).get_mut(&id) {
+        if let Some(entry) = self.running.lock().get_mut(&id) {
             entry.1 = Some(running.abort_handle());
         }
         Ok(CreateTaskResult::new(task))
@@ -206,7 +219,7 @@ impl Tasks {
 
     /// Hands answers to a task that runs here; false when it does not.
     pub(crate) async fn answer(&self, id: &str, answers: InputResponses) -> bool {
-        let board = lock(&self.running)
+        let board = self.running.lock()
             .get(id)
             .map(|(board, _)| Arc::clone(board));
         match board {
@@ -220,7 +233,7 @@ impl Tasks {
 
     /// Ends a task that runs here; false when none does.
     pub(crate) async fn stop(&self, id: &str) -> bool {
-        let running = lock(&self.running).get(id).cloned();
+        let running = self.running.lock().get(id).cloned();
         let Some((board, abort)) = running else {
             return false;
         };
@@ -229,6 +242,17 @@ impl Tasks {
             abort.abort();
         }
         true
+    }
+
+    /// Waits until none runs here.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.running.ended.notified();
+            if self.running.lock().is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     async fn stored(&self, id: &str, owner: &str) -> Result<DetailedTask, ErrorData> {
@@ -280,8 +304,4 @@ fn failed(error: &ErrorData) -> TaskPayload {
 
 fn unavailable(what: impl AsRef<str>) -> Failure {
     Failure::new(ErrorCode::ToolUnavailable, what)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,6 +22,7 @@ mod questions;
 mod replica;
 mod sdks;
 mod server;
+mod silence;
 mod sse;
 mod start;
 mod streams;
