@@ -102,8 +102,8 @@ pub fn tools(config: &ServerConfig) -> Tools {
     Tools::default().with(ServerInitialize::new(sandbox))
 }
 
-/// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
-/// those that have not.
+/// Serves until told to stop; then takes no new connections, lets calls and tasks under way finish for the drain time, and
+/// cancels those that have not.
 ///
 /// # Errors
 /// When the configuration does not fit the tools, or the listener fails.
@@ -140,7 +140,8 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     {
         tracing::warn!("calls are still under way after the drain time: cancelling them");
         app.replica.ended.cancel();
-        let _ = tokio::time::timeout(CLOSE, finished).await;
+        let closed = async { tokio::join!(app.replica.tasks.give_up(), finished) };
+        let _ = tokio::time::timeout(CLOSE, closed).await;
     }
     app.replica.ended.cancel();
     if tokio::time::timeout(CLOSE, app.tools.close())

@@ -77,6 +77,7 @@ All settings are environment variables (default):
   MCP_KEY_RATE, MCP_KEY_BURST, MCP_KEY_CONCURRENCY
                            calls a second, at once after a pause, and under way, of a key whose line says no other
                            (0, no limit)
+  MCP_KEY_STREAMS          event streams of a key whose line says no other (half of MCP_MAX_STREAMS; without keys 0, no limit)
   MCP_MAX_IN_FLIGHT        requests under way; more are answered 503 with Retry-After (1024)
   MCP_MAX_CONNECTIONS      open connections; more are closed, with 503 (16384)
   MCP_MAX_BODY_BYTES       largest body of a request (4194304)

@@ -33,8 +33,6 @@ pub struct ServerConfig {
     /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
     /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
     pub state_key: Option<Secret>,
-    /// `MCP_MAX_STREAMS` (16384): event streams open at once.
-    pub max_streams: usize,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
     /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
@@ -72,6 +70,7 @@ const KNOWN: &[&str] = &[
     "MCP_KEY_BURST",
     "MCP_KEY_CONCURRENCY",
     "MCP_KEY_RATE",
+    "MCP_KEY_STREAMS",
     "MCP_LAUNCH_POLICY",
     "MCP_MAX_BODY_BYTES",
     "MCP_MAX_BODY_BYTES_IN_FLIGHT",
@@ -145,7 +144,6 @@ impl ServerConfig {
             policy: policy(vars)?,
             redis_url: redis_url(vars)?,
             state_key: state_key(vars)?,
-            max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
@@ -297,6 +295,7 @@ mod tests {
             ("MCP_KEY_RATE", "-1"),
             ("MCP_KEY_BURST", "x"),
             ("MCP_KEY_CONCURRENCY", "x"),
+            ("MCP_KEY_STREAMS", "x"),
             ("MCP_MAX_IN_FLIGHT", "0"),
             ("MCP_MAX_CONNECTIONS", "0"),
             ("MCP_MAX_BODY_BYTES", "4 MiB"),

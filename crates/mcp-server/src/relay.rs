@@ -290,7 +290,7 @@ async fn run(service: &Arc<Service>, errand: Errand) -> Receipt {
     let replica = &service.replica;
     match errand {
         Errand::Post { session, by, body } => {
-            sse::accept(service, &session, body.as_bytes(), &by, None)
+            sse::accept(service, &session, body.as_bytes(), &by, None, None)
         }
         Errand::Answer { id, outcome } => Receipt::of(replica.pending.answer(&id, outcome)),
         Errand::Update { task, answers } => Receipt::of(replica.tasks.answer(&task, answers).await),

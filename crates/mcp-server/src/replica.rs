@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use rmcp::ErrorData;
 use rmcp::model::InputResponses;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,7 +32,6 @@ pub(crate) struct Replica {
     /// What is still under way ends.
     pub(crate) ended: CancellationToken,
     states: States,
-    streams: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Replica {
@@ -68,7 +66,6 @@ impl Replica {
             draining: CancellationToken::new(),
             ended,
             states: States::new(source),
-            streams: Arc::new(Semaphore::new(config.max_streams)),
             id,
         })
     }
@@ -77,13 +74,6 @@ impl Replica {
     pub(crate) fn drain(&self) {
         self.draining.cancel();
         self.sessions.drain();
-    }
-
-    /// The right to hold an event stream open, unless too many are.
-    pub(crate) fn stream(&self) -> Option<StreamPermit> {
-        let permit = Arc::clone(&self.streams).try_acquire_owned().ok()?;
-        metrics::gauge!(crate::metric_definitions::STREAMS).increment(1.0);
-        Some(StreamPermit { _permit: permit })
     }
 
     /// Signs the answers for the client to keep. Only the same caller, with the same request, can bring them back.
@@ -108,16 +98,5 @@ impl Replica {
         bound_to: &[u8],
     ) -> Result<InputResponses, ErrorData> {
         self.states.unseal(state, bound_to).await
-    }
-}
-
-/// The right to hold a stream open.
-pub(crate) struct StreamPermit {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        metrics::gauge!(crate::metric_definitions::STREAMS).decrement(1.0);
     }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use axum::http::request::Parts;
 use rmcp::model::{ProtocolVersion, RequestId};
 use serde_json::json;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
+use crate::access::ApiKey;
+use crate::access::gate::PeerAddress;
 use crate::caller::outbox::{Outbox, event_of};
 use crate::relay::Receipt;
 use crate::transport::{Held, Known, Reply};
@@ -29,10 +30,16 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) outbox: Arc<Outbox>,
-    /// The request that opened it: it says who the client is.
-    pub(crate) parts: Parts,
+    pub(crate) opener: Opener,
     known: Mutex<Known>,
     calls: Mutex<HashMap<RequestId, AbortHandle>>,
+}
+
+/// Who opened a session: all that is kept of the request, for there may be many thousands.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    pub(crate) key: Arc<ApiKey>,
+    pub(crate) peer: Option<PeerAddress>,
 }
 
 /// Ends the session with its stream.
@@ -54,7 +61,7 @@ impl Sessions {
     /// Opens one; `None` while the server stops.
     pub(crate) fn open(
         &self,
-        parts: Parts,
+        opener: Opener,
         sessions: Weak<crate::replica::Replica>,
     ) -> Option<Opened> {
         if self.is_draining.load(Ordering::Acquire) {
@@ -63,7 +70,7 @@ impl Sessions {
         let id = format!("{}.{}", self.replica, Uuid::new_v4().simple());
         let session = Arc::new(Session {
             outbox: Arc::default(),
-            parts,
+            opener,
             known: Mutex::new(Known {
                 version: ProtocolVersion::V_2024_11_05,
                 capabilities: json!({}),

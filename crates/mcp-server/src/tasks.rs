@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use mcp_core::clock::rfc3339;
 use mcp_core::{Clock, ErrorCode, Failure};
 use rmcp::ErrorData;
@@ -253,6 +253,19 @@ impl Tasks {
             }
             ended.await;
         }
+    }
+
+    /// Ends those that run here: the server stops, and another replica is asked about them.
+    pub(crate) async fn give_up(&self) {
+        let running: Vec<_> = self.running.lock().values().cloned().collect();
+        let ends = running.into_iter().map(async |(board, abort)| {
+            let error = ErrorData::internal_error("the server stopped: the task was ended", None);
+            board.finish(failed(&error)).await;
+            if let Some(abort) = abort {
+                abort.abort();
+            }
+        });
+        join_all(ends).await;
     }
 
     async fn stored(&self, id: &str, owner: &str) -> Result<DetailedTask, ErrorData> {

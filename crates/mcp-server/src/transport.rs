@@ -34,13 +34,13 @@ use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::access::Access;
-use crate::access::gate::{Principal, Refusal};
+use crate::access::gate::{PeerAddress, Principal, Refusal, StreamPermit};
 use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
 use crate::relay::{self, Errand, Receipt};
-use crate::replica::{Replica, StreamPermit};
+use crate::replica::Replica;
 use crate::running::{Listed, Sender, Tag};
 use admission::Admitted;
 use body::BadBody;
@@ -111,7 +111,11 @@ impl Routes {
         // The guard is before the gate: it answers preflight requests, which carry no key, and lets pages read refusals.
         // An OPTIONS that is no preflight request is not allowed.
         let guarded = |request| self.behind_the_guard(route, request);
-        self.guard.around(request, guarded).await
+        let refused = |why, request: &Request| {
+            let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
+            self.service.access.refused(why, None, peer, None);
+        };
+        self.guard.around(request, refused, guarded).await
     }
 
     async fn behind_the_guard(&self, route: Option<Route>, mut request: Request) -> Response {
@@ -144,18 +148,20 @@ impl Routes {
 /// The whole request, if it is JSON, and within its bounds; with the room that its body takes until it is answered.
 async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room), Response> {
     let (parts, body) = request.into_parts();
-    let refuse = |status, what: Cow<'static, str>| {
+    let refuse = |why, status, what: Cow<'static, str>| {
+        service.refused(why, &Sender::of(&parts), None);
         let error = ErrorData::invalid_request(what, None);
         self::error(status, None, error)
     };
     if !is_json(&parts.headers) {
         let what = "`Content-Type` must be application/json";
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, what.into()));
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(refuse("wrong-content-type", status, what.into()));
     }
     let key = parts.extensions.get::<Principal>();
     let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
     let read = body::read(body, service.body_max, &service.access, key).await;
-    let (status, bad) = match read {
+    let (why, status, bad) = match read {
         Ok((body, room)) => return Ok((parts, body, room)),
         Err(BadBody::NoRoom) => {
             return Err(service.refuse(Refusal::Overloaded, &parts, None, None));
@@ -163,11 +169,13 @@ async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room
         Err(BadBody::NoShare) => {
             return Err(service.refuse(Refusal::TooManyAtOnce, &parts, None, None));
         }
-        Err(bad @ (BadBody::TooLarge | BadBody::TooHeavy)) => (StatusCode::PAYLOAD_TOO_LARGE, bad),
-        Err(bad @ BadBody::TooSlow) => (StatusCode::REQUEST_TIMEOUT, bad),
-        Err(bad @ BadBody::Broken) => (StatusCode::BAD_REQUEST, bad),
+        Err(bad @ (BadBody::TooLarge | BadBody::TooHeavy)) => {
+            ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, bad)
+        }
+        Err(bad @ BadBody::TooSlow) => ("body-too-slow", StatusCode::REQUEST_TIMEOUT, bad),
+        Err(bad @ BadBody::Broken) => ("body-broken", StatusCode::BAD_REQUEST, bad),
     };
-    Err(refuse(status, bad.sentence(service.body_max).into()))
+    Err(refuse(why, status, bad.sentence(service.body_max).into()))
 }
 
 async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Room) -> Response {
@@ -191,7 +199,11 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
             };
             match service.begin(incoming) {
                 Ok(call) => run(service, id, sender, call, outbox, held, stream).await,
-                Err(refused) => respond(refused, Some(held)),
+                Err(refused) => {
+                    let tool = called_tool::called_tool(&method, params);
+                    service.refused(refused.why(), &sender, tool.as_deref());
+                    error(refused.0, Some(id), refused.1)
+                }
             }
         }
         Ok(Message::Notification { method, params }) => {
@@ -202,7 +214,23 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
             StatusCode::ACCEPTED.into_response()
         }
         Ok(Message::Answer { id, outcome }) => pass_on(service, id, outcome).await,
-        Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
+        Err(malformed) => refuse_malformed(service, &parts, malformed),
+    }
+}
+
+fn refuse_malformed(service: &Service, parts: &Parts, malformed: message::Malformed) -> Response {
+    service.refused("malformed", &Sender::of(parts), None);
+    error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error)
+}
+
+impl Sender {
+    /// A stream for what it is told.
+    fn stream(&self, service: &Service) -> Option<StreamPermit> {
+        let access = &service.access;
+        let key = self.key.as_ref().unwrap_or(access.anonymous());
+        let stream = access.stream(key);
+        let count = |refusal: &Refusal| service.refused(refusal.name(), self, None);
+        stream.inspect_err(count).ok()
     }
 }
 
@@ -245,20 +273,34 @@ async fn run(
             None => cancelled(id),
         };
     };
-    let Some(permit) = permit.or_else(|| replica.stream()) else {
-        return busy(Some(id));
+    let lasts = permit.is_some();
+    if let Some(permit) = permit.or_else(|| sender.stream(service)) {
+        let speaking = stream::Speaking {
+            id,
+            first: Some(first),
+            call: reply.is_none().then_some(call),
+            outbox,
+            reply,
+            held: Some(held),
+            listed,
+            permit,
+            lasts,
+        };
+        return speaking.respond();
+    }
+    // No stream is left: the answer comes without what was said before it, and what is asked meanwhile has nobody to
+    // answer it.
+    outbox.close();
+    let reply = match reply {
+        Some(reply) => reply,
+        None => tokio::select! {
+            biased;
+            reply = call => reply,
+            () = replica.ended.cancelled() => return cancelled(id),
+            () = stream::given_up(&listed) => given_up(id),
+        },
     };
-    let speaking = stream::Speaking {
-        id,
-        first: Some(first),
-        call: reply.is_none().then_some(call),
-        outbox,
-        reply,
-        held: Some(held),
-        listed,
-        permit,
-    };
-    speaking.respond()
+    respond(reply, Some(held))
 }
 
 /// Ends the one request that a client means by that tag, wherever it runs.

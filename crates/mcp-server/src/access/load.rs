@@ -1,25 +1,34 @@
-//! What is under way in this process, and where it stops taking more: before memory grows, not after.
+//! What is under way and open in this process, and where it stops taking more: before memory grows, not after.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Access, ApiKey};
+use metrics::{Gauge, gauge};
 
-/// Requests under way, and the bytes that they and their answers take.
-#[derive(Debug)]
+use super::settings::AccessConfig;
+use super::{Access, ApiKey};
+use crate::metric_definitions as metric;
+
+/// Requests under way, the bytes that they and their answers take, and event streams.
 pub(crate) struct Load {
     requests: AtomicUsize,
     requests_max: usize,
     bytes: AtomicUsize,
     bytes_max: usize,
+    streams: AtomicUsize,
+    streams_max: usize,
+    open_streams: Gauge,
 }
 
 impl Load {
-    pub(super) fn new(requests_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(config: &AccessConfig) -> Self {
         Self {
             requests: AtomicUsize::new(0),
-            requests_max,
+            requests_max: config.max_in_flight,
             bytes: AtomicUsize::new(0),
-            bytes_max,
+            bytes_max: config.max_body_bytes_in_flight,
+            streams: AtomicUsize::new(0),
+            streams_max: config.max_streams,
+            open_streams: gauge!(metric::STREAMS),
         }
     }
 
@@ -30,6 +39,20 @@ impl Load {
 
     pub(super) fn leave(&self) {
         self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Takes the right to an event stream. Every one that was taken is to be [left](Self::leave_stream).
+    pub(super) fn enter_stream(&self) -> bool {
+        let fits = take(&self.streams, 1, self.streams_max);
+        if fits {
+            self.open_streams.increment(1.0);
+        }
+        fits
+    }
+
+    pub(super) fn leave_stream(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.open_streams.decrement(1.0);
     }
 
     pub(crate) fn bytes_max(&self) -> usize {
@@ -135,7 +158,6 @@ fn take(counter: &AtomicUsize, amount: usize, max: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::settings::AccessConfig;
 
     #[test]
     fn what_does_not_fit_is_refused_and_what_ends_makes_room() {

@@ -11,10 +11,10 @@ use rmcp::model::RequestId;
 use serde_json::value::RawValue;
 
 use super::called_tool::called_tool;
-use super::{Service, busy};
+use super::Service;
 use crate::access::Scope;
-use crate::access::gate::{PeerAddress, Place, Principal, Refusal};
-use crate::replica::StreamPermit;
+use crate::access::gate::{PeerAddress, Place, Principal, Refusal, StreamPermit};
+use crate::running::Sender;
 
 /// What a request holds until it is answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,14 +67,15 @@ impl Service {
         ) {
             (Some(scope), _) => Refusal::Forbidden(scope),
             (None, Holds::Nothing) => return Ok(Admitted::default()),
-            (None, Holds::Stream) => {
-                let stream = self.replica.stream();
-                let stream = stream.ok_or_else(|| Box::new(busy(Some(id.clone()))))?;
-                return Ok(Admitted {
-                    stream: Some(stream),
-                    ..Admitted::default()
-                });
-            }
+            (None, Holds::Stream) => match self.access.stream(&caller.key) {
+                Ok(stream) => {
+                    return Ok(Admitted {
+                        stream: Some(stream),
+                        ..Admitted::default()
+                    });
+                }
+                Err(refusal) => refusal,
+            },
             (None, Holds::Place) => match self.access.place(&caller.key) {
                 Ok(place) => {
                     caller.place = Some(Arc::clone(&place));
@@ -99,11 +100,15 @@ impl Service {
         id: Option<RequestId>,
         tool: Option<&str>,
     ) -> Response {
-        let caller: Option<&Principal> = parts.extensions.get();
-        let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
-        self.access
-            .refuse(refusal, caller.map(|caller| &*caller.key), peer, tool);
+        self.refused(refusal.name(), &Sender::of(parts), tool);
         refusal.response(id)
+    }
+
+    /// Counts and writes down what is answered elsewhere.
+    pub(super) fn refused(&self, why: &'static str, sender: &Sender, tool: Option<&str>) {
+        let peer = sender.peer.map(|PeerAddress(peer)| peer);
+        self.access
+            .refused(why, sender.key.as_deref(), peer, tool);
     }
 }
 

@@ -94,14 +94,11 @@ impl Service {
         }
     }
 
-    /// Begins a request, or answers it at once when it is refused.
-    pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Reply> {
-        let id = incoming.id.clone();
-        self.prepare(incoming)
-            .map_err(|Refused(status, error)| Reply::error(status, Some(id), error))
-    }
-
-    fn prepare(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
+    /// Begins a request.
+    ///
+    /// # Errors
+    /// It is refused: it does not fit its method, or its headers do not fit it.
+    pub(super) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
         let Incoming {
             id,
             method,

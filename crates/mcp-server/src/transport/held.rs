@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::body::Bytes;
 
 use super::Service;
-use crate::access::gate::{Place, Principal};
+use crate::access::ApiKey;
+use crate::access::gate::Place;
 use crate::access::load::Room;
 
 /// A place, if the request needs one, and room. Both are free again when this is dropped.
@@ -20,8 +21,8 @@ impl Held {
     }
 
     /// For a call that was let in by another replica; None when this one has all it can do.
-    pub(super) fn take(service: &Service, caller: &Principal, bytes: usize) -> Option<Self> {
-        let place = service.access.place(&caller.key).ok()?;
+    pub(super) fn take(service: &Service, key: &Arc<ApiKey>, bytes: usize) -> Option<Self> {
+        let place = service.access.place(key).ok()?;
         let mut room = Room::none(service.access.clone());
         room.grow(bytes)
             .then(|| Self::new(Some(place), room))

@@ -108,23 +108,32 @@ impl Origin {
 }
 
 impl Guard {
-    /// Refuses foreign callers, answers preflight requests, and tells a listed page that it may read the answer, which is
-    /// `next`'s.
+    /// Refuses foreign callers, and tells `refused`; answers preflight requests, and tells a listed page that it may read
+    /// the answer, which is `next`'s.
     pub(super) async fn around<F>(
         &self,
         request: Request,
+        refused: impl FnOnce(&'static str, &Request),
         next: impl FnOnce(Request) -> F,
     ) -> Response
     where
         F: Future<Output = Response>,
     {
+        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+            refused("ambiguous-host", &request);
+            let what = "there must be one `Host` header (RFC 9112 §3.2)";
+            let error = ErrorData::invalid_request(what, None);
+            return super::error(StatusCode::BAD_REQUEST, None, error);
+        }
         if !self.host_is_allowed(request.uri(), request.headers()) {
+            refused("foreign-host", &request);
             return forbidden("the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)");
         }
         let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
             return next(request).await;
         };
         if !self.origin_is_allowed(&origin) {
+            refused("foreign-origin", &request);
             return forbidden("the page's origin may not call this server (MCP_ALLOWED_ORIGINS)");
         }
         let asked = request

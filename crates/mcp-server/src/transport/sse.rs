@@ -11,13 +11,18 @@ use rmcp::ErrorData;
 use rmcp::model::{InitializeRequestParams, ProtocolVersion};
 use serde_json::value::RawValue;
 
+use super::called_tool::called_tool;
 use super::message::{self, Message};
 use super::poster::Poster;
-use super::{Held, Incoming, Known, Service, busy, error, receipt_response, stream, weight};
+use super::{
+    Held, Incoming, Known, Reply, Service, busy, error, receipt_response, stream, weight,
+};
+use crate::access::ApiKey;
 use crate::access::gate::Principal;
 use crate::access::load::Room;
 use crate::relay::{self, Errand, Receipt};
-use crate::sessions::Session;
+use crate::running::Sender;
+use crate::sessions::{Opener, Session};
 
 /// The `sessionId` of a query.
 pub(super) fn session_of(query: &str) -> Option<String> {
@@ -32,11 +37,19 @@ pub(super) fn session_of(query: &str) -> Option<String> {
 pub(super) fn open(service: &Service, request: Request) -> Response {
     let replica = &service.replica;
     let parts = request.into_parts().0;
-    let opened = replica.stream().and_then(|permit| {
-        let opened = replica.sessions.open(parts, Arc::downgrade(replica))?;
-        Some((opened, permit))
-    });
-    let Some((opened, permit)) = opened else {
+    let Some(caller) = parts.extensions.get::<Principal>() else {
+        return busy(None);
+    };
+    let permit = match service.access.stream(&caller.key) {
+        Ok(permit) => permit,
+        Err(refusal) => return service.refuse(refusal, &parts, None, None),
+    };
+    let opener = Opener {
+        key: Arc::clone(&caller.key),
+        peer: parts.extensions.get().copied(),
+    };
+    let Some(opened) = replica.sessions.open(opener, Arc::downgrade(replica)) else {
+        // The server stops.
         return busy(None);
     };
     let first = format!(
@@ -44,7 +57,7 @@ pub(super) fn open(service: &Service, request: Request) -> Response {
         opened.id
     );
     let outbox = Arc::clone(&opened.session.outbox);
-    stream::lasting(first.into(), outbox, (opened, permit))
+    stream::lasting(first.into(), outbox, permit, opened)
 }
 
 /// `POST /message?sessionId=…`: taken here, or brought to the replica that has the stream.
@@ -57,9 +70,7 @@ pub(super) async fn post(
 ) -> Response {
     let mut place = None;
     match message::parse(body) {
-        Err(malformed) => {
-            return error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error);
-        }
+        Err(malformed) => return super::refuse_malformed(service, &parts, malformed),
         Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
         Ok(Message::Request { id, method, params }) => {
             // Its answer comes on a stream that is open already.
@@ -73,12 +84,14 @@ pub(super) async fn post(
     let Some(by) = Poster::of(&parts) else {
         let what = "a header of the call is no text";
         let refused = ErrorData::invalid_request(what, None);
+        service.refused("invalid-request", &Sender::of(&parts), None);
         return error(StatusCode::BAD_REQUEST, None, refused);
     };
     let replica = &service.replica;
     let receipt = if relay::owner(session) == Some(&*replica.id) {
+        let key = Sender::of(&parts).key;
         let held = place.map(|place| Held::new(Some(place), room));
-        accept(service, session, body, &by, held)
+        accept(service, session, body, &by, key, held)
     } else {
         let errand = Errand::Post {
             session: session.to_owned(),
@@ -102,33 +115,33 @@ fn unknown(service: &Service) -> &'static str {
     }
 }
 
-/// A message of a session whose stream is here. `held` is None for one that came from another replica, and for one that
-/// needs nothing.
+/// A message of a session whose stream is here. One that came from another replica brings no key, only the name of it, and
+/// holds nothing yet; what needs nothing holds nothing.
 pub(crate) fn accept(
     service: &Arc<Service>,
     session: &str,
     body: &[u8],
     by: &Poster,
+    key: Option<Arc<ApiKey>>,
     held: Option<Held>,
 ) -> Receipt {
     let found = service.replica.sessions.get(session);
     // To who has another key there is no such session.
-    let Some(session) = found.filter(|session| by.owns(&session.parts)) else {
+    let Some(session) = found.filter(|session| by.owns(&session.opener.key)) else {
         return Receipt::Unknown;
     };
     match message::parse(body) {
         Ok(Message::Request { id, method, params }) => {
-            let Some(mut caller) = session.parts.extensions.get::<Principal>().cloned() else {
-                return Receipt::Unknown;
+            // A key that another replica has taken up is here in a moment.
+            let Some(key) = key.or_else(|| by.key(&service.access, &session.opener.key)) else {
+                return Receipt::Busy;
             };
-            let held = held.or_else(|| Held::take(service, &caller, weight::of(body)));
+            let held = held.or_else(|| Held::take(service, &key, weight::of(body)));
             let Some(held) = held else {
                 return Receipt::Busy;
             };
-            let mut parts = session.parts.clone();
-            by.write(&mut parts.headers);
-            caller.place = held.place().cloned();
-            parts.extensions.insert(caller);
+            let place = held.place().cloned();
+            let parts = by.parts(Principal { key, place }, session.opener.peer);
             let known = known(&session, &method, params);
             let incoming = Incoming {
                 id,
@@ -167,7 +180,12 @@ fn run(
     held: Held,
 ) -> Receipt {
     let id = incoming.id.clone();
-    let begun = service.begin(incoming);
+    let sender = Sender::of(&incoming.parts);
+    let tool = called_tool(incoming.method, incoming.params);
+    let begun = service.begin(incoming).map_err(|refused| {
+        service.refused(refused.why(), &sender, tool.as_deref());
+        Reply::error(refused.0, Some(id.clone()), refused.1)
+    });
     let call = async move {
         match begun {
             Ok(call) => call.await,

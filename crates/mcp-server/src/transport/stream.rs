@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 use super::call::{Call, Reply};
 use super::held::Held;
+use crate::access::gate::StreamPermit;
 use crate::caller::outbox::{Outbox, event_of};
-use crate::replica::StreamPermit;
 use crate::running::Listed;
 
 /// A comment is sent after so long without a message, so that nobody between takes the connection for dead, and so that
@@ -35,6 +35,8 @@ pub(super) struct Speaking {
     /// Where its client can cancel it.
     pub(super) listed: Option<Listed>,
     pub(super) permit: StreamPermit,
+    /// It is a subscription, which ends with its caller's key. Calls may come to their end.
+    pub(super) lasts: bool,
 }
 
 /// Closes the outbox with the stream: whoever writes into it should know.
@@ -55,6 +57,9 @@ impl Speaking {
 
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.lasts && !self.permit.is_in_force() {
+                return None;
+            }
             if let Some(message) = self.first.take().or_else(|| self.outbox.try_next()) {
                 return Some(message);
             }
@@ -83,18 +88,25 @@ impl Speaking {
     }
 }
 
-async fn given_up(listed: &Option<Listed>) {
+/// Waits until the client of a call gives it up.
+pub(super) async fn given_up(listed: &Option<Listed>) {
     match listed {
         Some(listed) => listed.cancelled().await,
         None => std::future::pending().await,
     }
 }
 
-/// The stream of a client that stays: `first`, then what comes into the outbox, until it is closed. `held` lives as long
-/// as the stream does.
-pub(super) fn lasting<H: Send + 'static>(first: Bytes, outbox: Arc<Outbox>, held: H) -> Response {
-    let start = (Some(first), outbox, held);
-    events(stream::unfold(start, |(first, outbox, held)| async move {
+/// The stream of a client that stays: `first`, then what comes into the outbox, until that is closed or the client's key is
+/// no more. `held` lives as long as the stream does.
+pub(super) fn lasting<H: Send + 'static>(
+    first: Bytes,
+    outbox: Arc<Outbox>,
+    permit: StreamPermit,
+    held: H,
+) -> Response {
+    let start = (Some(first), outbox, permit, held);
+    events(stream::unfold(start, |start| async move {
+        let (first, outbox, permit, held) = start;
         let event = match first {
             Some(first) => first,
             None => tokio::select! {
@@ -103,7 +115,8 @@ pub(super) fn lasting<H: Send + 'static>(first: Bytes, outbox: Arc<Outbox>, held
                 () = sleep(KEEP_ALIVE) => COMMENT,
             },
         };
-        Some((Ok(event), (None, outbox, held)))
+        let goes_on = permit.is_in_force();
+        goes_on.then_some((Ok(event), (None, outbox, permit, held)))
     }))
 }
 
