@@ -327,7 +327,10 @@ impl Caller {
         outbox.send(event(&message)).await.map_err(|_| gone())?;
         // A call that is given up meanwhile leaves it as it is, so that it can be told why.
         self.0.unanswered.fetch_add(1, Ordering::Relaxed);
-        let answered = timeout(ANSWER_MAX, question.answer()).await;
+        let answered = tokio::select! {
+            answered = timeout(ANSWER_MAX, question.answer()) => answered,
+            () = outbox.closed() => Ok(None),
+        };
         self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
         match answered {
             Ok(Some(Ok(answer))) => Ok(answer),

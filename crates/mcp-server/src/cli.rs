@@ -73,7 +73,7 @@ All settings are environment variables (default):
   MCP_STATE_KEY            or MCP_STATE_KEY_FILE: signs what clients carry along, the same at every replica
                            (with REDIS_URL one that is kept there, else a new one at each start)
   MCP_MAX_STREAMS          event streams open at once, subscriptions among them (16384)
-  MCP_DRAIN_MS             on SIGTERM, calls under way may finish for so long (25000)
+  MCP_DRAIN_MS             on SIGTERM, calls and tasks under way may finish for so long (25000)
   MCP_KEY_RATE, MCP_KEY_BURST, MCP_KEY_CONCURRENCY
                            calls a second, at once after a pause, and under way, of a key whose line says no other
                            (0, no limit)
@@ -81,7 +81,7 @@ All settings are environment variables (default):
   MCP_MAX_IN_FLIGHT        requests under way; more are answered 503 with Retry-After (1024)
   MCP_MAX_CONNECTIONS      open connections; more are closed, with 503 (16384)
   MCP_MAX_BODY_BYTES       largest body of a request (4194304)
-  MCP_MAX_BODY_BYTES_IN_FLIGHT  all bodies under way; more are answered 503 with Retry-After (67108864)
+  MCP_MAX_BODY_BYTES_IN_FLIGHT  what requests and unread answers take; more are answered 503 with Retry-After (67108864)
   MCP_TOOL_TIMEOUT_MS      longest call: for all tools, and tool=MS for single ones, comma-separated (300000)
   MCP_AUDIT_LOG            a JSON line for each call: stderr, stdout, none, or a file (stderr)
   REDIS_URL, REDIS_URL_FILE  shares idempotency keys among replicas; without it, memory (none)

@@ -3,7 +3,8 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-/// Time of an HTTP request, in seconds; labels `http_route`, `http_request_method`, `http_response_status_code`.
+/// Time of an HTTP request, in seconds; labels `http_route`, `http_request_method` (`_OTHER` for those without a name),
+/// `http_response_status_code`.
 pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 /// HTTP requests under way.
 pub const HTTP_ACTIVE: &str = "http_server_active_requests";
@@ -28,7 +29,7 @@ pub const IDEMPOTENCY_BYTES: &str = "mcp_server_idempotency_bytes";
 pub const IDEMPOTENCY_EVICTED: &str = "mcp_server_idempotency_evicted_total";
 /// 1 while Redis answers, 0 while it does not.
 pub const REDIS_UP: &str = "mcp_server_redis_up";
-/// Audit lines that were lost, because they could not be written as fast as they came.
+/// Audit lines that were lost, because they could not be written, or not as fast as they came.
 pub const AUDIT_LOST: &str = "mcp_server_audit_lost_total";
 /// Changes of files that were taken up, or not; labels `what`, `outcome`.
 pub const RELOADS: &str = "mcp_server_reloads_total";

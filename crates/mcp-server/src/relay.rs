@@ -136,13 +136,14 @@ impl RedisRelay {
         let listeners = self.publish(ALL, &letter, 1).await.ok()?;
         let mut given = Vec::new();
         let all = async {
-            // This one listens, too.
-            for _ in 1..listeners {
+            for _ in 0..listeners {
                 given.push(awaited.receipts.recv().await?);
             }
-            Some(())
+            // This one listens, too: without its own receipt it could not have heard the others'.
+            given.iter().any(|(by, _)| by == from).then_some(())
         };
         timeout(ALL_PATIENCE, all).await.ok()??;
+        given.retain(|(by, _)| by != from);
         Some(given)
     }
 
@@ -259,7 +260,11 @@ async fn listen(service: &Arc<Service>, errands: &Arc<Semaphore>) -> redis::Redi
                 }
             }
             // What this one asked all.
-            Ok(Letter::Errand { from, .. }) if *from == *replica.id => {}
+            Ok(Letter::Errand { from, ticket, .. }) if *from == *replica.id => {
+                if let Some(waiting) = relay.receipts().get(&ticket) {
+                    let _ = waiting.try_send((from, Receipt::Unknown));
+                }
+            }
             Ok(Letter::Errand {
                 from,
                 ticket,

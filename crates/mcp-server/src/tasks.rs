@@ -1,6 +1,7 @@
 //! Tasks: calls that go on after their caller has been told their id. Their state lies in a store that every replica
 //! reads; what a client says to one finds its way to the replica that runs it. A task is its key's: to who has another
-//! key there is no such task. It holds the place of its call until it ends, and a server that stops waits for it as for a call.
+//! key there is no such task. It holds the place of its call until it ends, and a server that stops waits for it as for
+//! a call.
 
 mod board;
 mod store;
@@ -48,15 +49,18 @@ pub(crate) struct Tasks {
     running: Running,
 }
 
+/// A task under way: its state, and how to end its work once that has begun.
+type UnderWay = (Arc<Board>, Option<AbortHandle>);
+
 /// Those under way here, and who is told when one ends.
 #[derive(Clone, Debug, Default)]
 struct Running {
-    tasks: Arc<Mutex<HashMap<String, (Arc<Board>, Option<AbortHandle>)>>>,
+    tasks: Arc<Mutex<HashMap<String, UnderWay>>>,
     ended: Arc<Notify>,
 }
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Arc<Board>, Option<AbortHandle>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, UnderWay>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -219,7 +223,9 @@ impl Tasks {
 
     /// Hands answers to a task that runs here; false when it does not.
     pub(crate) async fn answer(&self, id: &str, answers: InputResponses) -> bool {
-        let board = self.running.lock()
+        let board = self
+            .running
+            .lock()
             .get(id)
             .map(|(board, _)| Arc::clone(board));
         match board {

@@ -223,17 +223,6 @@ fn refuse_malformed(service: &Service, parts: &Parts, malformed: message::Malfor
     error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error)
 }
 
-impl Sender {
-    /// A stream for what it is told.
-    fn stream(&self, service: &Service) -> Option<StreamPermit> {
-        let access = &service.access;
-        let key = self.key.as_ref().unwrap_or(access.anonymous());
-        let stream = access.stream(key);
-        let count = |refusal: &Refusal| service.refused(refusal.name(), self, None);
-        stream.inspect_err(count).ok()
-    }
-}
-
 /// Runs a call until it has its answer, or something to say before that.
 async fn run(
     service: &Service,
@@ -274,7 +263,8 @@ async fn run(
         };
     };
     let lasts = permit.is_some();
-    if let Some(permit) = permit.or_else(|| sender.stream(service)) {
+    let key = sender.key.as_ref().unwrap_or(service.access.anonymous());
+    if let Some(permit) = permit.or_else(|| service.access.stream(key).ok()) {
         let speaking = stream::Speaking {
             id,
             first: Some(first),
@@ -306,7 +296,10 @@ async fn run(
 /// Ends the one request that a client means by that tag, wherever it runs.
 async fn withdraw(service: &Service, tag: &Tag) {
     let replica = &service.replica;
-    let (here, find) = (replica.running.count(tag), Errand::Find { tag: tag.clone() });
+    let (here, find) = (
+        replica.running.count(tag),
+        Errand::Find { tag: tag.clone() },
+    );
     let Some(others) = replica.relay.ask_others(&replica.id, find).await else {
         tracing::debug!("not all replicas answer: a call is not cancelled, it might be another's");
         return;

@@ -108,7 +108,9 @@ mod tests {
         };
         let (key, line) = flags.make().unwrap();
         assert!(!line.contains(&key));
-        assert!(line.contains(" tools:call,servers:launch rate=100 concurrency=64 streams=8 expires="));
+        assert!(
+            line.contains(" tools:call,servers:launch rate=100 concurrency=64 streams=8 expires=")
+        );
         let keys = Keyring::parse(&line, Limits::default()).unwrap();
         let found = keys.find(key.as_bytes()).unwrap();
         assert_eq!(found.name(), "worker");

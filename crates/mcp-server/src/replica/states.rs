@@ -164,7 +164,10 @@ impl States {
                     let mut offer = redis::cmd("SET");
                     offer.arg(KEY).arg(offered).arg("NX");
                     let _: Option<String> = offer.query_async(&mut connection).await?;
-                    redis::cmd("GET").arg(KEY).query_async(&mut connection).await
+                    redis::cmd("GET")
+                        .arg(KEY)
+                        .query_async(&mut connection)
+                        .await
                 };
                 Ok(Secret::new(link.exchange::<String, _>(ask).await?))
             }

@@ -101,8 +101,7 @@ impl TaskStore {
                 Ok(stored.map(|(_, owned)| owned.clone()))
             }
             Self::Redis(link) => {
-                let get =
-                    async |mut connection: ConnectionManager| connection.get(key(id)).await;
+                let get = async |mut connection: ConnectionManager| connection.get(key(id)).await;
                 let state: Option<Vec<u8>> = link.exchange(get).await?;
                 Ok(state
                     .map(|state| serde_json::from_slice(&state))

@@ -10,8 +10,8 @@ use axum::response::Response;
 use rmcp::model::RequestId;
 use serde_json::value::RawValue;
 
-use super::called_tool::called_tool;
 use super::Service;
+use super::called_tool::called_tool;
 use crate::access::Scope;
 use crate::access::gate::{PeerAddress, Place, Principal, Refusal, StreamPermit};
 use crate::running::Sender;
@@ -107,8 +107,7 @@ impl Service {
     /// Counts and writes down what is answered elsewhere.
     pub(super) fn refused(&self, why: &'static str, sender: &Sender, tool: Option<&str>) {
         let peer = sender.peer.map(|PeerAddress(peer)| peer);
-        self.access
-            .refused(why, sender.key.as_deref(), peer, tool);
+        self.access.refused(why, sender.key.as_deref(), peer, tool);
     }
 }
 

@@ -68,12 +68,7 @@ pub(super) async fn read(
     Ok((bytes, room))
 }
 
-async fn collect(
-    body: Body,
-    max: usize,
-    room: &mut Room,
-    key: &ApiKey,
-) -> Result<Bytes, BadBody> {
+async fn collect(body: Body, max: usize, room: &mut Room, key: &ApiKey) -> Result<Bytes, BadBody> {
     let announced = body.size_hint().lower();
     let announced = usize::try_from(announced).map_err(|_| BadBody::TooLarge)?;
     let mut chunks = body.into_data_stream();

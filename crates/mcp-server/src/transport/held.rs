@@ -24,8 +24,7 @@ impl Held {
     pub(super) fn take(service: &Service, key: &Arc<ApiKey>, bytes: usize) -> Option<Self> {
         let place = service.access.place(key).ok()?;
         let mut room = Room::none(service.access.clone());
-        room.grow(bytes)
-            .then(|| Self::new(Some(place), room))
+        room.grow(bytes).then(|| Self::new(Some(place), room))
     }
 
     pub(super) fn place(&self) -> Option<&Arc<Place>> {

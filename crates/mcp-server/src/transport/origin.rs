@@ -119,7 +119,13 @@ impl Guard {
     where
         F: Future<Output = Response>,
     {
-        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        if request
+            .headers()
+            .get_all(header::HOST)
+            .iter()
+            .nth(1)
+            .is_some()
+        {
             refused("ambiguous-host", &request);
             let what = "there must be one `Host` header (RFC 9112 §3.2)";
             let error = ErrorData::invalid_request(what, None);

@@ -289,7 +289,9 @@ mod tests {
             let error = read(method, Some(&large)).unwrap_err();
             assert_eq!(error.code, rmcp::model::ErrorCode::INVALID_PARAMS);
         }
-        let large = raw(&format!(r#"{{"name":"a","arguments":{{"x":"{text}"}},"_meta":{{}}}}"#));
+        let large = raw(&format!(
+            r#"{{"name":"a","arguments":{{"x":"{text}"}},"_meta":{{}}}}"#
+        ));
         read("tools/call", Some(&large)).unwrap().1.unwrap();
     }
 

@@ -14,9 +14,7 @@ use serde_json::value::RawValue;
 use super::called_tool::called_tool;
 use super::message::{self, Message};
 use super::poster::Poster;
-use super::{
-    Held, Incoming, Known, Reply, Service, busy, error, receipt_response, stream, weight,
-};
+use super::{Held, Incoming, Known, Reply, Service, busy, error, receipt_response, stream, weight};
 use crate::access::ApiKey;
 use crate::access::gate::Principal;
 use crate::access::load::Room;
@@ -101,6 +99,9 @@ pub(super) async fn post(
         };
         replica.relay.send(&replica.id, errand).await
     };
+    if receipt == Receipt::Busy {
+        service.refused("overloaded", &Sender::of(&parts), None);
+    }
     receipt_response(receipt, unknown(service))
 }
 

@@ -24,7 +24,12 @@ fn is_mark(byte: u8) -> bool {
 fn marks(text: &[u8]) -> usize {
     // In pieces whose count fits a byte, which processors add many at a time.
     let pieces = text.chunks(usize::from(u8::MAX));
-    let counts = pieces.map(|piece| piece.iter().map(|&byte| u8::from(is_mark(byte))).sum::<u8>());
+    let counts = pieces.map(|piece| {
+        piece
+            .iter()
+            .map(|&byte| u8::from(is_mark(byte)))
+            .sum::<u8>()
+    });
     counts.map(usize::from).sum()
 }
 

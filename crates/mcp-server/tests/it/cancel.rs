@@ -57,7 +57,11 @@ async fn a_call_that_its_client_gives_up_ends_and_makes_room() {
         let params = json!({"requestId": 42});
         let cancel =
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
-        let told = answer(replica.request("/mcp", &cancel).header("mcp-protocol-version", era));
+        let told = answer(
+            replica
+                .request("/mcp", &cancel)
+                .header("mcp-protocol-version", era),
+        );
         assert_eq!(told.await.status, 202);
         let ended = calling.await.unwrap();
         let message = ended.body["error"]["message"].as_str();
@@ -100,7 +104,11 @@ async fn a_call_is_cancelled_from_any_replica_unless_it_might_be_another_one() {
     for replica in [&one, &two, &third] {
         // A message for its session reaches it from another one: it hears the others.
         let client = SseClient::open(replica).await;
-        let other = if std::ptr::eq(replica, &one) { &two } else { &one };
+        let other = if std::ptr::eq(replica, &one) {
+            &two
+        } else {
+            &one
+        };
         let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"});
         assert_eq!(client.post(other, &ping).await.status, 202);
     }

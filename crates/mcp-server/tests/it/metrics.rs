@@ -26,7 +26,10 @@ async fn methods_that_a_caller_makes_up_share_one_label() {
     let of_mcp = |line: &&String| line.contains("405");
     let of_mcp: Vec<_> = counts.iter().filter(of_mcp).collect();
     assert_eq!(of_mcp.len(), 1, "{counts:?}");
-    assert!(of_mcp[0].contains("\"_OTHER\"") && of_mcp[0].ends_with(" 3"), "{counts:?}");
+    assert!(
+        of_mcp[0].contains("\"_OTHER\"") && of_mcp[0].ends_with(" 3"),
+        "{counts:?}"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +44,9 @@ async fn what_may_happen_has_a_number_before_it_happens() {
     ] {
         eventually(PATIENCE, async || {
             let found = lines(&server, part).await;
-            let is_so = found.iter().any(|line| line.ends_with(&format!(" {value}")));
+            let is_so = found
+                .iter()
+                .any(|line| line.ends_with(&format!(" {value}")));
             is_so.then_some(()).ok_or(format!("{part}: {found:?}"))
         })
         .await;

@@ -23,7 +23,10 @@ impl Proxy {
         let url = format!("redis://{}/", listener.local_addr().unwrap());
         let age = Arc::new(AtomicU64::new(0));
         let (target, now) = (redis.url(), Arc::clone(&age));
-        let target = target.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        let target = target
+            .trim_start_matches("redis://")
+            .trim_end_matches('/')
+            .to_owned();
         tokio::spawn(async move {
             loop {
                 let (theirs, _) = listener.accept().await.unwrap();

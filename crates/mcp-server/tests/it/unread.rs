@@ -12,7 +12,10 @@ use crate::server::PATIENCE;
 async fn connect(replica: &Replica) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    socket.connect(replica.address.parse().unwrap()).await.unwrap()
+    socket
+        .connect(replica.address.parse().unwrap())
+        .await
+        .unwrap()
 }
 
 /// A POST with that body, of which so many bytes are announced.
@@ -53,7 +56,10 @@ const LONG: usize = 3 * 1024 * 1024 + 512 * 1024;
 
 #[tokio::test]
 async fn an_answer_holds_its_place_and_its_room_until_it_is_read() {
-    for bound in [("MCP_MAX_IN_FLIGHT", "1"), ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "4194304")] {
+    for bound in [
+        ("MCP_MAX_IN_FLIGHT", "1"),
+        ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "4194304"),
+    ] {
         let replica = Replica::start(&[bound]).await;
         let mut stream = connect(&replica).await;
         send(&mut stream, "/mcp", &long(LONG)).await;
@@ -84,8 +90,12 @@ async fn a_reply_on_a_stream_of_2024_holds_its_place_until_it_is_read() {
     let path = eventually(PATIENCE, async || {
         stream.read_buf(&mut text).await.unwrap();
         let text = String::from_utf8_lossy(&text);
-        let address = text.split_once("data: ").and_then(|(_, rest)| rest.split_once('\n'));
-        address.map(|(path, _)| path.to_owned()).ok_or("no address yet")
+        let address = text
+            .split_once("data: ")
+            .and_then(|(_, rest)| rest.split_once('\n'));
+        address
+            .map(|(path, _)| path.to_owned())
+            .ok_or("no address yet")
     })
     .await;
     assert_eq!(replica.post(&path, &long(LONG)).await.status, 202);
@@ -105,7 +115,10 @@ async fn bodies_that_are_announced_and_do_not_come_keep_nobody_out() {
     let mut waiting = Vec::new();
     for _ in 0..16 {
         let mut stream = connect(&replica).await;
-        stream.write_all(&post("/mcp", "{", 4 * 1024 * 1024)).await.unwrap();
+        stream
+            .write_all(&post("/mcp", "{", 4 * 1024 * 1024))
+            .await
+            .unwrap();
         waiting.push(stream);
     }
     for _ in 0..10 {
@@ -127,7 +140,10 @@ async fn a_meta_that_would_be_kept_for_a_call_is_small() {
 async fn headers_are_bounded_and_large_bodies_are_not_theirs() {
     let replica = Replica::start(&[]).await;
     let mut stream = connect(&replica).await;
-    let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx: {}", "a".repeat(400_000));
+    let head = format!(
+        "GET /health HTTP/1.1\r\nhost: localhost\r\nx: {}",
+        "a".repeat(400_000)
+    );
     // Some of it may be sent when the other side has closed already.
     let _ = stream.write_all(head.as_bytes()).await;
     let mut rest = Vec::new();
@@ -143,9 +159,16 @@ async fn a_caller_that_hangs_up_ends_its_call_whatever_it_sent_after_it() {
     let slow = call("slow_compute", json!({"seconds": 3600})).to_string();
     let slow = post("/mcp", &slow, slow.len());
     let next = ping().to_string();
-    for after in [Vec::new(), b"\r\n".to_vec(), post("/mcp", &next, next.len())] {
+    for after in [
+        Vec::new(),
+        b"\r\n".to_vec(),
+        post("/mcp", &next, next.len()),
+    ] {
         let mut stream = connect(&replica).await;
-        stream.write_all(&[slow.clone(), after].concat()).await.unwrap();
+        stream
+            .write_all(&[slow.clone(), after].concat())
+            .await
+            .unwrap();
         until_a_ping_is_answered(&replica, 503).await;
         drop(stream);
         until_a_ping_is_answered(&replica, 200).await;
