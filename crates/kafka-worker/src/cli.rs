@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kafka_worker::dlq::DlqCommand;
+use mcp_runtime::pages::Pages;
 use tokio::net::TcpListener;
 
 /// Without a command: consumes jobs from Kafka, calls an MCP server for each, and commits an offset only when its job has succeeded or is
@@ -21,7 +22,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Work with dead letters: look at them, send them back, clear them away.
     #[command(subcommand)]
-    Dlq(DlqCommand),
+    Dlq(Box<DlqCommand>),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 const VARIABLES: &str = "\

@@ -12,10 +12,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let cli: cli::Cli = mcp_runtime::flags::parse();
-    if let Some(cli::Command::Dlq(command)) = cli.command {
-        return kafka_worker::dlq::run("kafka-worker", command, Vars::from_env()).await;
-    }
-    match run().await {
+    let outcome = match cli.command {
+        Some(cli::Command::Dlq(command)) => {
+            return kafka_worker::dlq::run("kafka-worker", *command, Vars::from_env()).await;
+        }
+        Some(cli::Command::Pages(pages)) => pages.run::<cli::Cli>().map_err(anyhow::Error::from),
+        None => run().await,
+    };
+    match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),
     }

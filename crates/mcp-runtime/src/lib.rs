@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod conditions;
 pub mod flags;
+pub mod pages;
 pub mod signals;
 pub mod telemetry;
 pub mod trace_context;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use mcp_runtime::pages::Pages;
 use mcp_server::access::NewKey;
 
 /// Serves MCP tools, statelessly: any replica answers any request, in any version of the protocol since 2025-03-26.
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     /// API keys
     #[command(subcommand)]
     Keys(Keys),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// About API keys.
@@ -45,13 +48,15 @@ Example:
 impl Command {
     /// Does it.
     pub(crate) fn run(self) -> ExitCode {
-        let Self::Keys(Keys::New(flags)) = self;
-        let printed = flags.make().and_then(|(key, line)| {
-            let mut out = std::io::stdout();
-            writeln!(out, "{key}\n{line}")?;
-            Ok(out.flush()?)
-        });
-        match printed {
+        let done = match self {
+            Self::Keys(Keys::New(flags)) => flags.make().and_then(|(key, line)| {
+                let mut out = std::io::stdout();
+                writeln!(out, "{key}\n{line}")?;
+                Ok(out.flush()?)
+            }),
+            Self::Pages(pages) => pages.run::<Cli>().map_err(anyhow::Error::from),
+        };
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         }

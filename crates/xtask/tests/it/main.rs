@@ -1,3 +1,4 @@
-//! A short run of the chaos harness, as everybody starts it.
+//! A short run of the chaos harness, and the packing of a release, as everybody starts them.
 
 mod chaos;
+mod dist;
