@@ -77,7 +77,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let inventory = Inventory::read(&repository, &BINARIES, &target)?;
     let binaries = match &options.binaries {
         Some(folder) => folder.clone(),
-        None => build::build(&inventory, &origin)?,
+        None => {
+            let folder = build::build(&inventory, &origin)?;
+            refuse_edits(&origin, &Origin::read(&repository)?)?;
+            folder
+        }
     };
     say("dist: completions, man pages, bills of material, licences");
     let entries = contents::contents(&inventory, &origin, &binaries)?;
@@ -107,6 +111,19 @@ fn refuse_changes(origin: &Origin, allowed: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A build takes so long that somebody may go on with their work meanwhile, and nobody knows what of it was compiled.
+fn refuse_edits(before: &Origin, after: &Origin) -> anyhow::Result<()> {
+    ensure!(
+        before == after,
+        "files were changed during the build (commit {} and then {}, not committed: {:?} and then {:?}): start anew",
+        before.commit,
+        after.commit,
+        before.changed,
+        after.changed
+    );
+    Ok(())
+}
+
 /// The archive's name without its ending, which is the name of the folder in it as well.
 fn archive_name(version: &str, origin: &Origin, target: &str) -> String {
     let dirty = match origin.changed.is_empty() {
@@ -120,26 +137,37 @@ fn archive_name(version: &str, origin: &Origin, target: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn uncommitted_sources_are_refused_or_stand_in_the_name() {
-        let mut origin = Origin {
+    fn origin(changed: &[&str]) -> Origin {
+        Origin {
             commit: "c".to_owned(),
             seconds: 0,
             time: String::new(),
-            changed: Vec::new(),
-        };
-        assert_eq!(archive_name("1.2.3", &origin, "t"), "mcp-hybrid-1.2.3-t");
-        assert!(refuse_changes(&origin, false).is_ok());
-        origin.changed.push("?? new".to_owned());
-        assert_eq!(
-            archive_name("1.2.3", &origin, "t"),
-            "mcp-hybrid-1.2.3+dirty-t"
-        );
-        assert!(refuse_changes(&origin, true).is_ok());
-        let error = refuse_changes(&origin, false).unwrap_err().to_string();
+            changed: changed.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn uncommitted_sources_are_refused_or_stand_in_the_name() {
+        let clean = origin(&[]);
+        assert_eq!(archive_name("1.2.3", &clean, "t"), "mcp-hybrid-1.2.3-t");
+        assert!(refuse_changes(&clean, false).is_ok());
+        let dirty = origin(&["?? new"]);
+        let name = archive_name("1.2.3", &dirty, "t");
+        assert_eq!(name, "mcp-hybrid-1.2.3+dirty-t");
+        assert!(refuse_changes(&dirty, true).is_ok());
+        let error = refuse_changes(&dirty, false).unwrap_err().to_string();
         assert!(
             error.contains("?? new") && error.contains("--allow-dirty"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_edited_during_the_build_is_noticed() {
+        let before = origin(&["?? new"]);
+        assert!(refuse_edits(&before, &before.clone()).is_ok());
+        let after = origin(&["?? new", " M edited"]);
+        let error = refuse_edits(&before, &after).unwrap_err().to_string();
+        assert!(error.contains(" M edited"), "{error}");
     }
 }

@@ -13,23 +13,32 @@ const CONTINUATION: usize = 8;
 pub(super) fn pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
+    let source = format!(
+        "{} {}",
+        command.get_name(),
+        command.get_version().unwrap_or_default()
+    );
     let mut pages = Vec::new();
-    collect(&command, &mut pages)?;
+    collect(&command, &source, &mut pages)?;
     Ok(pages)
 }
 
-fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
-    pages.push(page(command)?);
+fn collect(
+    command: &clap::Command,
+    source: &str,
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> io::Result<()> {
+    pages.push(page(command, source)?);
     command
         .get_subcommands()
         .filter(|one| !one.is_hide_set())
-        .try_for_each(|one| collect(one, pages))
+        .try_for_each(|one| collect(one, source, pages))
 }
 
-fn page(command: &clap::Command) -> io::Result<(String, Vec<u8>)> {
+/// The page of a command, by its file's name; `source` is the program that it belongs to, with its version.
+fn page(command: &clap::Command, source: &str) -> io::Result<(String, Vec<u8>)> {
     let man = Man::new(command.clone());
     let mut out = Vec::new();
-    man.render_title(&mut out)?;
     man.render_name_section(&mut out)?;
     man.render_synopsis_section(&mut out)?;
     man.render_description_section(&mut out)?;
@@ -50,15 +59,20 @@ fn page(command: &clap::Command) -> io::Result<(String, Vec<u8>)> {
     if command.get_version().is_some() {
         man.render_version_section(&mut out)?;
     }
-    Ok((man.get_filename(), with_one_preamble(out)))
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
+    // clap_mangen leaves an empty date out, and what stands behind it takes its place.
+    let title = format!(".TH \"{name}\" \"1\" \"\" \"{source}\" \"\"\n");
+    Ok((man.get_filename(), with_one_preamble(&title, &out)))
 }
 
 /// How `roff` prints an apostrophe on every formatter; it stands before each part of the page that is rendered.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
-fn with_one_preamble(page: Vec<u8>) -> Vec<u8> {
-    let page = String::from_utf8_lossy(&page).replace(PREAMBLE, "");
-    format!("{PREAMBLE}{page}").into_bytes()
+fn with_one_preamble(title: &str, parts: &[u8]) -> Vec<u8> {
+    let parts = String::from_utf8_lossy(parts).replace(PREAMBLE, "");
+    format!("{PREAMBLE}{title}{parts}").into_bytes()
 }
 
 /// A part of what stands after the options in `--help`.
@@ -252,7 +266,8 @@ Examples:
                 "{heading}:\n{page}"
             );
         }
-        assert!(page.starts_with(PREAMBLE), "{page}");
+        let title = ".TH \"program\" \"1\" \"\" \"program 1.2.3\" \"\"\n";
+        assert!(page.starts_with(&format!("{PREAMBLE}{title}")), "{page}");
         assert_eq!(page.matches(".ds Aq").count(), 2, "{page}");
         assert!(page.contains("\\fBKEY, KEY_FILE\\fR\nthe key"), "{page}");
     }

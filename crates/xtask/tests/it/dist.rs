@@ -230,17 +230,25 @@ fn completions_are_understood(folder: &Path) {
     }
 }
 
-/// The variables of README.md stand in the page's ENVIRONMENT, and each command of its own has a page.
+/// The documented variables stand in the page's ENVIRONMENT, and each command of its own has a page.
 fn man_pages_name_every_variable(pages: &Path, found: &BTreeSet<String>) {
-    let readme = fs::read_to_string(fetched::repository().join("README.md")).expect("text");
-    for (name, heading) in [
-        ("kafka-worker", "## Configuration of the worker"),
-        ("mcp-server", "## Configuration of the server"),
-    ] {
+    // The page that is made from the code where there is one, else README.md.
+    let repository = fetched::repository();
+    let (text, headings) = match fs::read_to_string(repository.join("docs/configuration.md")) {
+        Ok(text) => (text, ["## kafka-worker\n", "## mcp-server\n"]),
+        Err(_) => (
+            fs::read_to_string(repository.join("README.md")).expect("text"),
+            [
+                "## Configuration of the worker",
+                "## Configuration of the server",
+            ],
+        ),
+    };
+    for (name, heading) in ["kafka-worker", "mcp-server"].into_iter().zip(headings) {
         let page = fs::read_to_string(pages.join(format!("{name}.1"))).expect("text");
         let section = page.split(".SH ENVIRONMENT\n").nth(1).expect("a section");
         let section = section.split("\n.SH ").next().unwrap_or_default();
-        let variables = variables(&readme, heading);
+        let variables = variables(&text, heading);
         assert!(variables.len() > 20, "{variables:?}");
         for variable in variables {
             let short = variable
@@ -267,8 +275,8 @@ fn man_pages_name_every_variable(pages: &Path, found: &BTreeSet<String>) {
 }
 
 /// The names in the first column of the table under `heading`.
-fn variables(readme: &str, heading: &str) -> Vec<String> {
-    let section = readme.split(heading).nth(1).expect("a section");
+fn variables(text: &str, heading: &str) -> Vec<String> {
+    let section = text.split(heading).nth(1).expect("a section");
     let section = section.split("\n#").next().unwrap_or_default();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     rows.flat_map(|row| {
