@@ -47,8 +47,8 @@ pub enum Arrived {
     New,
     /// Finished by the last owner, ahead of its committed offset.
     Finished,
-    /// One that has come before: the client hands out records twice where a pause meets a poll (librdkafka#2703 and its
-    /// like). Nothing changes.
+    /// One that has come before: a pause takes the client back to its position, which may be a record behind what it has
+    /// handed out. Nothing changes.
     Known,
     /// Its offset is not beyond the last one, and it is not known. Either the log is not the one that it was: the topic was
     /// made anew, or its end was lost with a leader. Or the client has gone far back. What this tracker knows may say

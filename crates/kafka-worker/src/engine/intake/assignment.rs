@@ -235,7 +235,7 @@ impl Assignment {
             return Receipt::NotOwned;
         }
         entry.ownership.progressed();
-        // A pause at the wrong moment makes the client begin at the position of an earlier assignment of this process
+        // A pause at the wrong moment can make the client begin at the position of an earlier assignment of this process
         // (`rktp_app_pos`, set by a record that was polled while fetching was stopped), beyond records that nobody has
         // done. Offsets without a record look the same, so it is told once where to begin, and believed then.
         if let Some(begin) = entry.begin
