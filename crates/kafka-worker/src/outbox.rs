@@ -12,7 +12,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
-use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::dead_letter::{self, Extent, Verdict};
@@ -168,7 +167,7 @@ impl Outbox {
     }
 
     /// Writes the result of the job that `record` carried, if a result topic is configured; returns once it is
-    /// acknowledged. What the topic does not take whole is written with sizes in the place of contents.
+    /// acknowledged. What the topic does not take whole is written with sizes and references in the place of contents.
     pub async fn result(&self, record: &OwnedMessage, result: JobResult) {
         let Some((batching, topic)) = &self.results else {
             return;
@@ -202,9 +201,9 @@ impl Outbox {
                 tracing::warn!(
                     topic,
                     bytes,
-                    "the result is larger than its topic takes, leaving out its contents"
+                    "the result is larger than its topic takes, leaving out its contents; artifacts are referred to"
                 );
-                value = encoded(&without_contents(&result));
+                value = encoded(&result.without_contents());
                 key.clone_from(&own_key);
                 cut = true;
             } else {
@@ -313,19 +312,6 @@ fn encoded(result: &JobResult) -> Vec<u8> {
     match serde_json::to_vec(result) {
         Ok(value) => value,
         Err(error) => unreachable!("strings and JSON values always serialise: {error}"),
-    }
-}
-
-/// The result with the size of what it held, for a topic that does not take it whole. The code and class of an error
-/// stay.
-fn without_contents(result: &JobResult) -> JobResult {
-    let omitted = |value: &Value| value.to_string().len();
-    JobResult {
-        result: result.result.as_ref().map(|value| json!({"omittedBytes": omitted(value)})),
-        error: result.error.as_ref().map(|error| {
-            json!({"code": error["code"], "class": error["class"], "omittedBytes": omitted(error)})
-        }),
-        ..result.clone()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mcp_core::text::bounded;
+use mcp_core::text::{bounded, shape_error};
 use mcp_core::tool::ERROR_META_KEY;
 use mcp_core::{Blame, Class, ErrorCode, Failure, IdempotencyKey, ToolError};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::redaction::Redaction;
@@ -50,6 +51,23 @@ impl CallToolResult {
     /// The result for programs, from tools that have an output schema.
     pub fn structured_content(&self) -> Option<&Value> {
         self.raw.get("structuredContent")
+    }
+
+    /// The result for programs as the tool's own type.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidAnswer`] if there is none, or it has another shape.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let invalid = |what: String| Failure::new(ErrorCode::InvalidAnswer, what);
+        let Some(structured) = self.structured_content() else {
+            return Err(invalid("the result has no structuredContent".into()));
+        };
+        T::deserialize(structured).map_err(|error| {
+            let what = shape_error(&error);
+            invalid(format!(
+                "structuredContent is not what was expected: {what}"
+            ))
+        })
     }
 }
 

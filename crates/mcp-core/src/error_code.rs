@@ -114,18 +114,42 @@ error_codes! {
     ToolUnavailable = "tool-unavailable",
     /// The tool's arguments do not fit its input schema.
     InvalidArguments = "invalid-arguments",
+    /// That version of the server is published, with another content.
+    VersionConflict = "version-conflict",
     /// The launch policy does not allow that command, URL, environment file or variable.
     LaunchDenied = "launch-denied",
     /// The program could not be started or ended before the handshake was complete.
     LaunchFailed = "launch-failed",
     /// Too many launches at once.
     LaunchBusy = "launch-busy",
+    /// The started program used more memory, processes or processor time than the launch policy gives it.
+    LaunchLimit = "launch-limit",
     /// The started or connected server broke the protocol during the handshake.
     HandshakeFailed = "handshake-failed",
     /// The started or connected server did not finish the handshake in time.
     HandshakeTimeout = "handshake-timeout",
     /// The started or connected server sent more than is allowed.
     HandshakeTooLarge = "handshake-too-large",
+    /// The server was not given what it needs to ask the model's provider: a key.
+    ProviderUnconfigured = "provider-unconfigured",
+    /// The provider refuses the request or the key, and will refuse it again.
+    ProviderRefused = "provider-refused",
+    /// The provider's quota a minute is used up, or as many calls as may be are under way to it.
+    ProviderBusy = "provider-busy",
+    /// The provider's quota of the day is used up. It comes back after hours, longer than any job is tried.
+    ProviderQuota = "provider-quota",
+    /// The provider gives this project no quota for the model.
+    ProviderNoQuota = "provider-no-quota",
+    /// The provider can't be reached, is overloaded, or does not answer in time.
+    ProviderUnavailable = "provider-unavailable",
+    /// The provider's filters stopped the prompt or the answer.
+    ContentBlocked = "content-blocked",
+    /// The model's answer was cut off at its limit.
+    OutputTruncated = "output-truncated",
+    /// The model gave no output, or none that can be read.
+    OutputMissing = "output-missing",
+    /// The model's SVG is not acceptable, even after it was told why.
+    SvgRejected = "svg-rejected",
     /// A tool ended with a defect in the server's code.
     Internal = "internal",
     /// The broker refuses this client: authentication or authorisation.
@@ -152,6 +176,9 @@ impl ErrorCode {
             | Self::LaunchFailed
             | Self::LaunchBusy
             | Self::HandshakeTimeout
+            | Self::ProviderBusy
+            | Self::ProviderUnavailable
+            | Self::OutputMissing
             | Self::Internal => Class::Transient,
             Self::InvalidRecord
             | Self::UnknownJobType
@@ -166,9 +193,18 @@ impl ErrorCode {
             | Self::InputRequired
             | Self::ToolFailed
             | Self::InvalidArguments
+            | Self::VersionConflict
             | Self::LaunchDenied
+            | Self::LaunchLimit
             | Self::HandshakeFailed
-            | Self::HandshakeTooLarge => Class::Permanent,
+            | Self::HandshakeTooLarge
+            | Self::ProviderUnconfigured
+            | Self::ProviderRefused
+            | Self::ProviderQuota
+            | Self::ProviderNoQuota
+            | Self::ContentBlocked
+            | Self::OutputTruncated
+            | Self::SvgRejected => Class::Permanent,
             Self::BrokerUnauthorized | Self::BrokerFenced | Self::TopicNotWritable => Class::Fatal,
         }
     }
@@ -206,12 +242,24 @@ impl ErrorCode {
             | Self::ToolFailed
             | Self::ToolUnavailable
             | Self::InvalidArguments
+            | Self::VersionConflict
             | Self::LaunchDenied
             | Self::LaunchFailed
             | Self::LaunchBusy
+            | Self::LaunchLimit
             | Self::HandshakeFailed
             | Self::HandshakeTimeout
             | Self::HandshakeTooLarge
+            | Self::ProviderUnconfigured
+            | Self::ProviderRefused
+            | Self::ProviderBusy
+            | Self::ProviderQuota
+            | Self::ProviderNoQuota
+            | Self::ProviderUnavailable
+            | Self::ContentBlocked
+            | Self::OutputTruncated
+            | Self::OutputMissing
+            | Self::SvgRejected
             | Self::Internal
             | Self::BrokerUnauthorized
             | Self::BrokerFenced

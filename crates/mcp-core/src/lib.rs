@@ -23,4 +23,7 @@ pub use job_result::{JobResult, JobStatus};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use servers_config::{McpServersConfig, RemoteKind, RemoteServer, ServerConfig, StdioServer};
-pub use tool::{ServerInitializeArgs, ServerInitializeResult, ToolError};
+pub use tool::svg::{ArtifactRef, GenerateSvgArgs, RefineSvgArgs, RemovedContent, SvgResult};
+pub use tool::{
+    PublishServerArgs, PublishServerResult, ServerInitializeArgs, ServerInitializeResult, ToolError,
+};

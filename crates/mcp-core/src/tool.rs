@@ -4,6 +4,8 @@
 //! [`ToolError`] under `_meta["io.mcp-hybrid/error"]`. It is not in `structuredContent`: SDK clients validate that
 //! against the output schema.
 
+pub mod svg;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -105,6 +107,48 @@ pub struct ToolInfo {
     pub description: Option<String>,
     /// The JSON Schema of its arguments.
     pub input_schema: Map<String, Value>,
+}
+
+/// Arguments of `publish_server`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishServerArgs {
+    /// The server.json: $schema (that of release 2025-12-11), name, description and version, and what else the schema has.
+    pub server: Map<String, Value>,
+    /// The server's tools, each as tools/list gives it: name and inputSchema, and what else it has. They are kept beside
+    /// the server.json and are a part of the version's content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Map<String, Value>>,
+}
+
+/// Result of `publish_server`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishServerResult {
+    /// The server's name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// Whether this call published it.
+    pub status: PublishStatus,
+    /// Whether it is the latest version of the server now.
+    pub is_latest: bool,
+    /// When it was published, in RFC 3339.
+    pub published_at: String,
+    /// SHA-256, in hexadecimal, of the content: {"server":…,"tools":[…]} as compact JSON with all fields in the order of
+    /// their names.
+    pub sha256: String,
+    /// How many tools are kept beside it.
+    pub tools: usize,
+}
+
+/// What a publication changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublishStatus {
+    /// The version is new.
+    Published,
+    /// The version was there, with the same content.
+    Unchanged,
 }
 
 /// What a failed tool tells programs: `{code, retryable, retryAfterMs?, detail?}`.
@@ -214,6 +258,26 @@ mod tests {
                 "durationMs"
             ])
         );
+    }
+
+    #[test]
+    fn a_publication_has_the_fields_of_the_contract() {
+        let result = PublishServerResult {
+            name: "com.example/a".into(),
+            version: "1.0.0".into(),
+            status: PublishStatus::Unchanged,
+            is_latest: true,
+            published_at: "2026-01-31T00:00:00.000Z".into(),
+            sha256: "0a".into(),
+            tools: 2,
+        };
+        assert_eq!(
+            serde_json::to_string(&result).unwrap(),
+            r#"{"name":"com.example/a","version":"1.0.0","status":"unchanged","isLatest":true,"publishedAt":"2026-01-31T00:00:00.000Z","sha256":"0a","tools":2}"#
+        );
+        let args = schemars::schema_for!(PublishServerArgs).to_value();
+        assert_eq!(args["required"], serde_json::json!(["server"]));
+        assert_eq!(args["properties"]["tools"]["items"]["type"], "object");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole system in one process: broker, server, two workers, five jobs.
+    /// Show the whole system in one process: broker, server, two workers, jobs of every type.
     Dev(DevOptions),
     /// Work with jobs.
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 
 mod plan;
 mod report;
+mod scripted_gemini;
 mod system;
 mod timeline;
 
@@ -33,7 +34,7 @@ pub(crate) async fn run(options: DevOptions) -> anyhow::Result<ExitCode> {
 
     let mut system = System::start(&options, &vars, telemetry.metrics(), scratch.path()).await?;
     system.introduce(style);
-    let jobs = plan::jobs(scratch.path());
+    let jobs = plan::jobs(scratch.path(), system.has_real_gemini());
     let outcome = tokio::select! {
         outcome = play(&mut system, &jobs, style) => outcome,
         () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),

@@ -10,8 +10,9 @@ mod style;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before any thread exists: this process may be meant as the launcher of a stdio server.
+    // Before any thread exists: this process may be meant as the launcher of a stdio server, or to look at an SVG.
     mcp_sandbox::launcher::run_if_requested();
+    mcp_sandbox::confined::run_if_requested(&[mcp_server::tools::svg::check::ROLE]);
     let cli: cli::Cli = mcp_runtime::flags::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -18,7 +18,7 @@ pub fn serves(path: &str) -> bool {
 }
 
 /// The routes. `live` and `ready` answer 200 `{"status":"ok"}` while all their conditions hold, else 503
-/// `{"status":"failing","conditions":{name: reason}}`.
+/// `{"status":"failing","conditions":{name: reason}}`; both with `"notices":{name: text}` where there are some.
 pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route(HEALTH, get(move || async move { status(&live) }))
@@ -35,14 +35,22 @@ pub fn router(live: Conditions, ready: Conditions, metrics: PrometheusHandle) ->
 }
 
 fn status(conditions: &Conditions) -> Response {
-    let failing = conditions.failing();
-    if failing.is_empty() {
-        return Json(serde_json::json!({"status": "ok"})).into_response();
+    let by_name = |pairs: Vec<(&'static str, String)>| -> serde_json::Map<_, _> {
+        let pairs = pairs.into_iter();
+        pairs
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect()
+    };
+    let (failing, notices) = (conditions.failing(), conditions.notices());
+    let (code, mut body) = match failing.is_empty() {
+        true => (StatusCode::OK, serde_json::json!({"status": "ok"})),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            serde_json::json!({"status": "failing", "conditions": by_name(failing)}),
+        ),
+    };
+    if !notices.is_empty() {
+        body["notices"] = by_name(notices).into();
     }
-    let reasons: serde_json::Map<_, _> = failing
-        .into_iter()
-        .map(|(name, reason)| (name.to_owned(), reason.into()))
-        .collect();
-    let body = serde_json::json!({"status": "failing", "conditions": reasons});
-    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+    (code, Json(body)).into_response()
 }

@@ -1,11 +1,18 @@
-//! Named conditions with reasons. A process is ready (or alive) while every one of them holds.
+//! Named conditions with reasons. A process is ready (or alive) while every one of them holds. Beside them notices: what
+//! an operator should know, and what makes nothing unready.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A set of conditions; cheap to clone, all clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct Conditions(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
+pub struct Conditions(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    conditions: BTreeMap<&'static str, Option<String>>,
+    notices: BTreeMap<&'static str, String>,
+}
 
 impl Conditions {
     /// Adds a condition that does not hold yet, because of `reason`.
@@ -21,13 +28,29 @@ impl Conditions {
     /// The conditions that do not hold, with their reasons, in the order of their names. Empty means all hold.
     pub fn failing(&self) -> Vec<(&'static str, String)> {
         self.lock()
+            .conditions
             .iter()
             .filter_map(|(name, reason)| Some((*name, reason.clone()?)))
             .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
-        // A panic elsewhere while the lock was held leaves the map whole: each change is one insert.
+    /// A notice of that name, which says nothing yet.
+    pub fn notice(&self, name: &'static str) -> Notice {
+        Notice {
+            name,
+            set: self.clone(),
+        }
+    }
+
+    /// What notices say, in the order of their names.
+    pub fn notices(&self) -> Vec<(&'static str, String)> {
+        let state = self.lock();
+        let notices = state.notices.iter();
+        notices.map(|(name, text)| (*name, text.clone())).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic elsewhere while the lock was held leaves the maps whole: each change is one insert or removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,13 +65,33 @@ pub struct Condition {
 impl Condition {
     /// The condition holds.
     pub fn holds(&self) {
-        self.set.lock().insert(self.name, None);
+        self.set.lock().conditions.insert(self.name, None);
     }
 
     /// The condition does not hold, because of `reason`. Returns whether that is news.
     pub fn fails(&self, reason: impl Into<String>) -> bool {
         let reason = Some(reason.into());
-        self.set.lock().insert(self.name, reason.clone()) != Some(reason)
+        let mut state = self.set.lock();
+        state.conditions.insert(self.name, reason.clone()) != Some(reason)
+    }
+}
+
+/// One notice of a set.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    name: &'static str,
+    set: Conditions,
+}
+
+impl Notice {
+    /// It says this, in place of what it said before.
+    pub fn says(&self, text: impl Into<String>) {
+        self.set.lock().notices.insert(self.name, text.into());
+    }
+
+    /// It says nothing more.
+    pub fn clear(&self) {
+        self.set.lock().notices.remove(self.name);
     }
 }
 
@@ -68,5 +111,16 @@ mod tests {
         assert!(broker.fails("lost"));
         assert!(!broker.fails("lost"));
         assert_eq!(ready.failing(), [("broker", "lost".to_owned())]);
+    }
+
+    #[test]
+    fn a_notice_is_told_and_makes_nothing_unready() {
+        let ready = Conditions::default();
+        let database = ready.notice("database");
+        database.says("away");
+        assert_eq!(ready.notices(), [("database", "away".to_owned())]);
+        assert!(ready.failing().is_empty());
+        database.clear();
+        assert!(ready.notices().is_empty());
     }
 }

@@ -12,6 +12,6 @@ pub mod trace_context;
 pub mod variables;
 pub mod vars;
 
-pub use conditions::{Condition, Conditions};
+pub use conditions::{Condition, Conditions, Notice};
 pub use telemetry::Telemetry;
 pub use vars::{ConfigError, Vars};

@@ -22,6 +22,8 @@ mod tests;
 pub use limits::Limits;
 
 use crate::env_file;
+use crate::layers::files::Reach;
+use crate::layers::privileges::RunAs;
 use command::{CommandRule, Settable};
 use url_rule::UrlRule;
 use variables::VARIABLES_MAX;
@@ -87,6 +89,10 @@ pub struct LaunchPolicy {
     /// Variables that every program gets.
     base_env: BTreeMap<String, Secret>,
     limits: Limits,
+    /// Who programs run as where the server is root.
+    run_as: Option<RunAs>,
+    /// Where each program gets a cgroup.
+    cgroup: Option<PathBuf>,
 }
 
 /// A program that may be started now, and exactly how. Only [`LaunchPolicy::admit_stdio`] makes one.
@@ -98,6 +104,10 @@ pub struct Launch {
     pub(crate) args: Vec<String>,
     pub(crate) env: BTreeMap<String, Secret>,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) reach: Reach,
+    pub(crate) limits: Limits,
+    pub(crate) run_as: Option<RunAs>,
+    pub(crate) cgroup: Option<PathBuf>,
     /// The names in `env` whose values are nobody else's business.
     secret: Vec<String>,
 }
@@ -157,10 +167,19 @@ impl LaunchPolicy {
             path: path.to_owned(),
             source,
         })?;
-        file::parse(path, &text, lookup)
+        Self::from_text(path, &text, lookup)
     }
 
-    /// The shorthand policy: these programs, with any arguments. Each name is looked up once, now, in the `PATH` that
+    /// The policy in `text`, which is that of the file `path`.
+    ///
+    /// # Errors
+    /// As [`LaunchPolicy::from_file`].
+    pub fn from_text(path: &Path, text: &str, lookup: Lookup<'_>) -> Result<Self, PolicyError> {
+        file::parse(path, text, lookup)
+    }
+
+    /// The shorthand policy: these programs, with any arguments and with the network, which those that fetch what they
+    /// run (`uvx`, `npx`) can't do without. Each name is looked up once, now, in the `PATH` that
     /// `lookup` gives; what the name leads to later makes no difference.
     ///
     /// # Errors
@@ -176,6 +195,7 @@ impl LaunchPolicy {
             .map(|name| {
                 let mut rule = CommandRule::resolve(name, &search_path)?;
                 rule.settable = Settable::AnyButReserved;
+                rule.network = true;
                 rule.dir = folders.work_dir.clone();
                 Ok(rule)
             })
@@ -193,6 +213,14 @@ impl LaunchPolicy {
     /// The bounds of time and size.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(crate) fn run_as(&self) -> Option<RunAs> {
+        self.run_as
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&Path> {
+        self.cgroup.as_deref()
     }
 
     /// The names of the programs that may be started.
@@ -225,6 +253,10 @@ impl LaunchPolicy {
             args: server.args.clone(),
             env,
             dir: rule.dir.clone(),
+            reach: rule.reach(),
+            limits: rule.limits.as_ref().unwrap_or(&self.limits).clone(),
+            run_as: self.run_as,
+            cgroup: self.cgroup.clone(),
             secret,
         })
     }
@@ -304,7 +336,8 @@ impl LaunchPolicy {
         let named = working.map(|path| ("the working directory", path)).chain(
             self.env_dir
                 .iter()
-                .map(|path| ("the directory of environment files", path)),
+                .map(|path| ("the directory of environment files", path))
+                .chain(self.cgroup.iter().map(|path| ("the cgroup", path))),
         );
         for (what, path) in named {
             if !path.is_absolute() || !path.is_dir() {

@@ -1,20 +1,25 @@
 //! The one way to start a program: admit, start, shake hands, end.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp_core::text::bounded;
 use mcp_core::tool::InitializeStatus;
 use mcp_core::{ErrorCode, Failure, ServerInitializeResult, StdioServer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::handshake::{Handshake, HandshakeError, Introduction, Opening};
+use crate::layers::files::Reach;
+use crate::layers::{Confinement, Layer, Missing};
 use crate::lines::Lines;
 use crate::masking::Mask;
+use crate::permits::{Permit, Permits};
 use crate::policy::{Launch, LaunchPolicy, Limits};
+use crate::probe;
 use crate::process::orphans;
 use crate::process::running::{Running, Tail};
 
@@ -25,15 +30,33 @@ const COME_BACK: Duration = Duration::from_secs(1);
 /// How much of a program's standard error goes into a message.
 const STDERR_SHOWN: usize = 600;
 
+/// What happens where the kernel lacks a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Programs are started with the layers that there are. What is missing is known: [`Sandbox::missing`].
+    #[default]
+    BestEffort,
+    /// No program is started where a layer is missing that nothing else makes up for.
+    Require,
+}
+
 /// Starts programs under a policy. Cheap to clone; all clones share the bounds.
 #[derive(Clone)]
 pub struct Sandbox {
-    policy: Arc<LaunchPolicy>,
+    shared: Arc<Shared>,
     launcher: Arc<PathBuf>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     tracker: TaskTracker,
     /// W3C trace headers that programs are told.
     trace: Arc<[(String, String)]>,
+    mode: Mode,
+    layers: BTreeSet<Layer>,
+}
+
+struct Shared {
+    policy: RwLock<Arc<LaunchPolicy>>,
+    /// Asked once: neither the kernel nor the rights of this process change.
+    missing: OnceCell<Result<Vec<Missing>, String>>,
 }
 
 impl Sandbox {
@@ -48,11 +71,16 @@ impl Sandbox {
     pub fn with_launcher(policy: LaunchPolicy, launcher: PathBuf) -> Self {
         orphans::adopt();
         Self {
-            permits: Arc::new(Semaphore::new(policy.limits().concurrency)),
-            policy: Arc::new(policy),
+            permits: Permits::new(policy.limits().concurrency),
+            shared: Arc::new(Shared {
+                policy: RwLock::new(Arc::new(policy)),
+                missing: OnceCell::new(),
+            }),
             launcher: Arc::new(launcher),
             tracker: TaskTracker::new(),
             trace: Arc::default(),
+            mode: Mode::default(),
+            layers: Layer::ALL.into(),
         }
     }
 
@@ -66,14 +94,66 @@ impl Sandbox {
         }
     }
 
-    /// The policy.
-    pub fn policy(&self) -> &LaunchPolicy {
-        &self.policy
+    /// What is to happen where the kernel lacks a layer.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Leaves a layer out, to learn what it is worth: the tests do. No variable of the product comes here.
+    #[must_use]
+    pub fn without(mut self, layer: Layer) -> Self {
+        self.layers.remove(&layer);
+        self
+    }
+
+    /// The policy of this moment.
+    pub fn policy(&self) -> Arc<LaunchPolicy> {
+        // A panic elsewhere leaves the pointer whole.
+        let policy = self.shared.policy.read();
+        Arc::clone(&policy.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another policy in force, for the launches that come. Those under way end under the one that admitted them.
+    pub fn replace_policy(&self, policy: LaunchPolicy) {
+        let mut current = self
+            .shared
+            .policy
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.permits.resize(policy.limits().concurrency);
+        *current = Arc::new(policy);
     }
 
     /// Programs that run now or are being ended.
     pub fn in_flight(&self) -> usize {
-        self.policy.limits().concurrency - self.permits.available_permits()
+        self.permits.taken()
+    }
+
+    /// The layers that can't be had here, found out by trying, once.
+    ///
+    /// # Errors
+    /// When that fails: then no program can be started either.
+    pub async fn missing(&self) -> Result<&[Missing], String> {
+        let policy = self.policy();
+        let confinement = Confinement {
+            layers: self.layers.clone(),
+            require: false,
+            run_as: policy.run_as(),
+            reach: Reach {
+                system: true,
+                programs: true,
+                ..Reach::default()
+            },
+            resources: policy.limits().resources(),
+        };
+        let missing = self
+            .shared
+            .missing
+            .get_or_init(|| probe::missing(&self.launcher, &confinement, policy.cgroup()))
+            .await;
+        missing.as_deref().map_err(Clone::clone)
     }
 
     /// Waits until nothing of any program is left. Call it when no more launches come.
@@ -82,21 +162,26 @@ impl Sandbox {
         self.tracker.wait().await;
     }
 
-    /// Starts `server`, shakes hands, lists its tools, ends it, and reports what it said, as `name`. Nothing of the
-    /// program is left when this returns; when it is dropped, the clean-up goes on by itself.
+    /// Starts `server`, shakes hands, lists its tools, ends it, and reports what it said, as `name`. `caller` is who asks
+    /// for that, for the log. Nothing of the program is left when this returns; when it is dropped, the clean-up goes on
+    /// by itself.
     ///
     /// # Errors
-    /// [`ErrorCode::LaunchDenied`], [`ErrorCode::LaunchBusy`], [`ErrorCode::LaunchFailed`], or one of the handshake's.
+    /// [`ErrorCode::LaunchDenied`], [`ErrorCode::LaunchBusy`], [`ErrorCode::LaunchFailed`], [`ErrorCode::LaunchLimit`],
+    /// or one of the handshake's.
     pub async fn initialize(
         &self,
+        caller: &str,
         name: &str,
         server: &StdioServer,
     ) -> Result<ServerInitializeResult, Failure> {
         let mut launch = self.admit(server).await?;
         launch.tell(&self.trace);
+        self.check_layers(&launch).await?;
         let permit = self.permit().await?;
         // Before anything runs, and without arguments and values: both may hold secrets.
         tracing::info!(
+            caller,
             server = bounded(name, 200),
             command = launch.command,
             program = %launch.program.display(),
@@ -109,7 +194,7 @@ impl Sandbox {
             name,
             launch: &launch,
             mask: Mask::new(launch.secrets()),
-            deadline: start + self.policy.limits().handshake,
+            deadline: start + launch.limits.handshake,
             permit,
         };
         let introduction = attempt.introduction().await?;
@@ -127,7 +212,7 @@ impl Sandbox {
     }
 
     async fn admit(&self, server: &StdioServer) -> Result<Launch, Failure> {
-        let policy = Arc::clone(&self.policy);
+        let policy = self.policy();
         let server = server.clone();
         // It may read a file.
         tokio::task::spawn_blocking(move || policy.admit_stdio(&server))
@@ -135,17 +220,50 @@ impl Sandbox {
             .map_err(|_| Failure::new(ErrorCode::Internal, "the launch policy failed"))?
     }
 
-    async fn permit(&self) -> Result<Arc<OwnedSemaphorePermit>, Failure> {
-        match timeout(BUSY, Arc::clone(&self.permits).acquire_owned()).await {
+    /// Refuses where a layer is missing that must not be.
+    async fn check_layers(&self, launch: &Launch) -> Result<(), Failure> {
+        if self.mode == Mode::BestEffort {
+            return Ok(());
+        }
+        let lacking = match self.missing().await {
+            Err(why) => Some(why),
+            Ok(missing) => missing
+                .iter()
+                .find(|missing| missing.is_a_loss())
+                .map(|missing| format!("{missing} is missing")),
+        };
+        lacking.map_or(Ok(()), |why| {
+            Err(Failure::new(
+                ErrorCode::LaunchDenied,
+                format!(
+                    "starting {:?} is denied: programs must be boxed in here (MCP_SANDBOX=require), and {why}",
+                    launch.command
+                ),
+            ))
+        })
+    }
+
+    async fn permit(&self) -> Result<Arc<Permit>, Failure> {
+        match timeout(BUSY, self.permits.take()).await {
             Ok(Ok(permit)) => Ok(Arc::new(permit)),
             Ok(Err(_)) | Err(_) => Err(Failure::new(
                 ErrorCode::LaunchBusy,
                 format!(
                     "{} programs run already, which is as many as may run at once",
-                    self.policy.limits().concurrency
+                    self.permits.most()
                 ),
             )
             .with_retry_after(Some(COME_BACK))),
+        }
+    }
+
+    fn confinement(&self, launch: &Launch) -> Confinement {
+        Confinement {
+            layers: self.layers.clone(),
+            require: self.mode == Mode::Require,
+            run_as: launch.run_as,
+            reach: launch.reach.clone(),
+            resources: launch.limits.resources(),
         }
     }
 }
@@ -157,7 +275,7 @@ struct Attempt<'a> {
     launch: &'a Launch,
     mask: Mask,
     deadline: Instant,
-    permit: Arc<OwnedSemaphorePermit>,
+    permit: Arc<Permit>,
 }
 
 impl Attempt<'_> {
@@ -183,7 +301,7 @@ impl Attempt<'_> {
             &self.sandbox.launcher,
             self.name,
             self.launch,
-            limits.stderr_bytes,
+            self.sandbox.confinement(self.launch),
             &self.sandbox.tracker,
             Arc::clone(&self.permit),
         )
@@ -217,7 +335,7 @@ impl Attempt<'_> {
                 }
                 let what = format!("{} before the handshake was complete", report.sentence());
                 let what = with_stray(what, stray);
-                let failure = self.failure(ErrorCode::LaunchFailed, &what, Some(&tail));
+                let failure = self.failure(report.code(), &what, Some(&tail));
                 return Err(Ended::Failed(failure));
             }
             Ok(Err(HandshakeError::Broken(code, what))) => (code, what),
@@ -242,7 +360,7 @@ impl Attempt<'_> {
     }
 
     fn limits(&self) -> &Limits {
-        self.sandbox.policy.limits()
+        &self.launch.limits
     }
 
     /// A failure whose message names the program and says what it did, with the end of its standard error.

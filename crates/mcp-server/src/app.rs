@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use mcp_runtime::{Conditions, admin};
-use mcp_sandbox::Sandbox;
+use mcp_store::SqlStore;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
 use tokio::net::TcpListener;
@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::access::settings::AccessConfig;
+use crate::artifacts::Artifacts;
 use crate::calls::Calls;
 use crate::config::ServerConfig;
 use crate::connections;
+use crate::database;
 use crate::handler::Handler;
 use crate::idempotency::Idempotency;
 use crate::metric_definitions as metric;
@@ -24,7 +26,11 @@ use crate::replica::Replica;
 use crate::site::Site;
 use crate::tls::Tls;
 use crate::tools::Tools;
+use crate::tools::generate_svg::GenerateSvg;
+use crate::tools::publish_server::PublishServer;
+use crate::tools::refine_svg::RefineSvg;
 use crate::tools::server_initialize::ServerInitialize;
+use crate::tools::svg::Artist;
 use crate::transport::Routes;
 
 /// What closing may take on top of the drain.
@@ -41,6 +47,7 @@ pub struct App {
     tls: Option<Tls>,
     access: AccessConfig,
     connections_max: usize,
+    store: SqlStore,
     /// Whether there is a link to Redis, where one was asked for.
     linked: redis::RedisResult<()>,
 }
@@ -65,6 +72,7 @@ impl App {
         metrics: PrometheusHandle,
     ) -> Self {
         metric::describe();
+        mcp_store::metric_definitions::describe();
         let (live, ready) = (Conditions::default(), Conditions::default());
         let access = Access::new(&config.access);
         let redis = config.redis_url.as_ref().map(RedisLink::new).transpose();
@@ -79,7 +87,8 @@ impl App {
             timeouts: config.timeouts.clone(),
         });
         let handler = wrap(Handler::new(tools.clone(), calls.clone()));
-        let routes = Routes::new(handler, config, access, Arc::clone(&replica));
+        let artifacts = Arc::new(Artifacts::of(config));
+        let routes = Routes::new(handler, config, access, Arc::clone(&replica), artifacts);
         let admin = admin::router(live, ready.clone(), metrics);
         Self {
             site: Site::new(routes, admin),
@@ -91,6 +100,7 @@ impl App {
             tls: config.tls.clone(),
             access: config.access.clone(),
             connections_max: config.connections_max,
+            store: config.store.clone(),
             linked,
         }
     }
@@ -98,8 +108,12 @@ impl App {
 
 /// The tools of the product. A tool is added here, in one line.
 pub fn tools(config: &ServerConfig) -> Tools {
-    let sandbox = Arc::new(Sandbox::new(config.policy.clone()));
-    Tools::default().with(ServerInitialize::new(sandbox))
+    let artist = Artist::of(config);
+    Tools::default()
+        .with(ServerInitialize::new(config.launching.clone()))
+        .with(GenerateSvg::new(Arc::clone(&artist)))
+        .with(RefineSvg::new(artist))
+        .with(PublishServer::new(Arc::new(config.store.clone())))
 }
 
 /// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
@@ -110,6 +124,7 @@ pub fn tools(config: &ServerConfig) -> Tools {
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> anyhow::Result<()> {
     app.calls.timeouts.check(&app.tools)?;
     app.linked.context("REDIS_URL")?;
+    database::open(&app.store).await?;
     let access = app.calls.access.clone();
     let ended = stop.child_token();
     let _followers = ended.clone().drop_guard();
@@ -117,9 +132,13 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     let config = app.access;
     let until = ended.clone();
     tokio::spawn(async move { follower.follow(config, until).await });
+    let notice = app.ready.notice("database");
+    tokio::spawn(database::follow(app.store.clone(), notice, ended.clone()));
     if let Some(tls) = app.tls.clone() {
-        tokio::spawn(tls.follow(ended));
+        tokio::spawn(tls.follow(ended.clone()));
     }
+    let (tools, ready) = (app.tools.clone(), app.ready.clone());
+    tokio::spawn(async move { tools.follow(&ready, ended).await });
     let stopping = app.ready.register("stopping", "");
     stopping.holds();
     let connections = connections::accept(
@@ -147,6 +166,12 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
         .is_err()
     {
         tracing::warn!("tools have not come to their end");
+    }
+    if tokio::time::timeout(CLOSE, app.store.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("connections to the database are still in use");
     }
     if tokio::time::timeout(CLOSE, access.audit().flush())
         .await

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
 use mcp_core::{ErrorCode, Failure};
@@ -189,6 +190,7 @@ impl Calls {
                 idempotency_key: key.clone(),
                 caller: caller.clone(),
                 trace: trace.clone(),
+                host: host(parts),
             };
             match key {
                 None => {
@@ -294,6 +296,11 @@ async fn has_failed(caller: &Caller, task: &CreateTaskResult) -> bool {
 fn peer(parts: Option<&Parts>) -> Option<SocketAddr> {
     let PeerAddress(peer) = parts?.extensions.get::<PeerAddress>()?;
     Some(*peer)
+}
+
+fn host(parts: Option<&Parts>) -> Option<String> {
+    let host = parts?.headers.get(HOST)?;
+    Some(host.to_str().ok()?.to_owned())
 }
 
 /// The call with a bound in time, and an answer even if it panics: without one the request would hang for ever.

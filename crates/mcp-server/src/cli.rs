@@ -74,7 +74,7 @@ impl Command {
 
 const ROUTES: &str = "\
 Routes: POST /mcp and POST /message (MCP), GET /sse with POST /message?sessionId= (MCP of 2024-11-05),
-GET /health, /ready, /metrics.
+GET /artifacts/{sha256}.svg, GET /health, /ready, /metrics.
 
 Example:
   MCP_ALLOWED_COMMANDS=uvx,npx mcp-server

@@ -1,17 +1,19 @@
 //! The server's configuration, read from variables and checked before anything starts.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::time::Duration;
 
 use mcp_core::Secret;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
-use mcp_sandbox::{Folders, LaunchPolicy};
+use mcp_store::{ArtifactLimits, Place, SqlStore, place};
 use rmcp::model::RequestStateCodec;
+use url::Url;
 
 use crate::access::settings::AccessConfig;
 use crate::calls::Timeouts;
+use crate::gemini::settings::GeminiSettings;
 use crate::idempotency::IdempotencyConfig;
+use crate::launching::LaunchConfig;
 use crate::tls::Tls;
 use crate::variables;
 
@@ -26,11 +28,13 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// `MCP_ALLOWED_ORIGINS` (loopback): what a browser's `Origin` header may name.
     pub allowed_origins: Vec<String>,
-    /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
-    pub policy: LaunchPolicy,
+    /// What may be started, and how it is boxed in.
+    pub launching: LaunchConfig,
     /// `REDIS_URL`: where replicas find each other's streams, questions, tasks and idempotency keys; without it each is
     /// alone.
     pub redis_url: Option<Secret>,
+    /// `DATABASE_URL` (a file of this user): where published servers are, and artifacts. Opened when it is first used.
+    pub store: SqlStore,
     /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
     /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
     pub state_key: Option<Secret>,
@@ -42,6 +46,10 @@ pub struct ServerConfig {
     pub body_max: usize,
     /// `MCP_MAX_CONNECTIONS` (16384): open connections, streams among them.
     pub connections_max: usize,
+    /// `MCP_PUBLIC_URL`: where callers reach this server, if that is not the `Host` that they name: links in results begin so.
+    pub public_url: Option<Url>,
+    /// `GEMINI_API_KEY` and its like.
+    pub(crate) gemini: GeminiSettings,
     /// Keys, limits and the audit log.
     pub(crate) access: AccessConfig,
     /// `MCP_TOOL_TIMEOUT_MS` (300000).
@@ -103,13 +111,16 @@ impl ServerConfig {
             port: vars.number("PORT", 8080, 0, u16::MAX)?,
             allowed_hosts,
             allowed_origins,
-            policy: policy(vars)?,
+            launching: LaunchConfig::from_vars(vars)?,
             redis_url: redis_url(vars)?,
+            store: store(vars)?,
             state_key: state_key(vars)?,
             max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
+            public_url: public_url(vars)?,
+            gemini: GeminiSettings::from_vars(vars)?,
             access: AccessConfig::from_vars(vars, body_max)?,
             timeouts: Timeouts::from_vars(vars)?,
             idempotency: IdempotencyConfig {
@@ -129,6 +140,11 @@ impl ServerConfig {
 }
 
 impl ServerConfig {
+    /// The model that draws, or that there is none, for the log.
+    pub fn model(&self) -> &str {
+        self.gemini.model()
+    }
+
     /// Who is let in, in a few words for the log.
     pub fn callers(&self) -> String {
         match &self.access.keys {
@@ -171,6 +187,16 @@ fn redis_url(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
     Ok(url)
 }
 
+fn store(vars: &Vars) -> Result<SqlStore, ConfigError> {
+    let place = match vars.secret("DATABASE_URL")? {
+        // The value may hold a password.
+        Some(url) => Place::parse(&url)
+            .ok_or_else(|| invalid("DATABASE_URL", "(not shown)", place::ALLOWED))?,
+        None => Place::implied(|name| vars.get(name).map(str::to_owned)),
+    };
+    Ok(SqlStore::new(place, ArtifactLimits::default()))
+}
+
 fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
     let key = vars.secret("MCP_STATE_KEY")?;
     let min = RequestStateCodec::MIN_KEY_LENGTH;
@@ -181,30 +207,20 @@ fn state_key(vars: &Vars) -> Result<Option<Secret>, ConfigError> {
     Ok(key)
 }
 
-fn policy(vars: &Vars) -> Result<LaunchPolicy, ConfigError> {
-    let lookup = |name: &str| vars.get(name).map(str::to_owned);
-    let commands = vars.list("MCP_ALLOWED_COMMANDS")?;
-    let folders = Folders {
-        env_dir: vars.path("MCP_ENV_DIR"),
-        work_dir: vars.path("MCP_WORK_DIR"),
+fn public_url(vars: &Vars) -> Result<Option<Url>, ConfigError> {
+    let Some(text) = vars.get("MCP_PUBLIC_URL") else {
+        return Ok(None);
     };
-    match vars.get("MCP_LAUNCH_POLICY") {
-        Some(file) if !commands.is_empty() => Err(invalid(
-            "MCP_LAUNCH_POLICY",
-            file,
-            "the only one: MCP_ALLOWED_COMMANDS is set too; give one of them",
-        )),
-        Some(file) => LaunchPolicy::from_file(Path::new(file), &lookup)
-            .map_err(|error| invalid("MCP_LAUNCH_POLICY", file, format!("a policy file: {error}"))),
-        None if commands.is_empty() => Ok(LaunchPolicy::deny_all()),
-        None => LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
-            invalid(
-                "MCP_ALLOWED_COMMANDS",
-                &commands.join(","),
-                format!("programs that exist: {error}"),
-            )
-        }),
-    }
+    let url = Url::parse(text.trim()).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let allowed = "an http or https URL without user, query and fragment";
+    url.map(Some)
+        .ok_or_else(|| invalid("MCP_PUBLIC_URL", text, allowed))
 }
 
 #[cfg(test)]
@@ -225,7 +241,7 @@ mod tests {
             ("127.0.0.1".into(), 8080)
         );
         assert_eq!(config.allowed_hosts, ["localhost", "127.0.0.1", "[::1]"]);
-        assert_eq!(config.policy.command_names().count(), 0);
+        assert_eq!(config.launching.policy.command_names().count(), 0);
     }
 
     #[test]
@@ -266,10 +282,15 @@ mod tests {
             ("MCP_ALLOWED_ORIGINS", "localhost"),
             ("MCP_ALLOWED_COMMANDS", "no-such-command-anywhere"),
             ("MCP_LAUNCH_POLICY", "/no/such/file"),
+            ("MCP_SANDBOX", "off"),
             ("MCP_DRAIN_MS", "soon"),
             ("MCP_MAX_STREAMS", "0"),
             ("MCP_STATE_KEY", "short"),
+            ("MCP_PUBLIC_URL", "mcp.example.com"),
+            ("MCP_PUBLIC_URL", "https://u:p@h"),
+            ("GEMINI_MODEL", "../x"),
             ("REDIS_URL", "http://h"),
+            ("DATABASE_URL", "mysql://user:password@h/d"),
         ] {
             let error = refusal(&[(name, value)]);
             assert!(

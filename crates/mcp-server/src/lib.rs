@@ -2,13 +2,17 @@
 
 pub mod access;
 pub mod app;
+mod artifacts;
 pub mod caller;
 mod calls;
 pub mod config;
 mod connections;
+mod database;
+mod gemini;
 pub mod handler;
 mod health;
 mod idempotency;
+mod launching;
 pub mod metric_definitions;
 mod redis_link;
 mod relay;
@@ -26,4 +30,5 @@ pub use app::{App, run};
 pub use caller::{Caller, TaskSupport};
 pub use config::ServerConfig;
 pub use health::health;
+pub use launching::LaunchConfig;
 pub use tools::{Tool, ToolContext, Tools};

@@ -15,8 +15,9 @@ mod cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before any thread exists: this process may be meant as the launcher of a stdio server.
+    // Before any thread exists: this process may be meant as the launcher of a stdio server, or to look at an SVG.
     mcp_sandbox::launcher::run_if_requested();
+    mcp_sandbox::confined::run_if_requested(&[mcp_server::tools::svg::check::ROLE]);
     let cli: cli::Cli = mcp_runtime::flags::parse();
     if let Some(command) = cli.command {
         return command.run();
@@ -42,8 +43,8 @@ async fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind((bind, port)).await.with_context(|| {
         format!("PORT={port}: {bind}:{port} can't be bound; choose another, or 0 for any free one")
     })?;
-    let commands: Vec<_> = config.policy.command_names().collect();
-    tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, "mcp-server {}", env!("CARGO_PKG_VERSION"));
+    let commands: Vec<_> = config.launching.policy.command_names().collect();
+    tracing::info!(address = %listener.local_addr()?, callers = config.callers(), ?commands, database = %config.store.place(), model = config.model(), "mcp-server {}", env!("CARGO_PKG_VERSION"));
     let app = App::new(&config, telemetry.metrics());
     let result = mcp_server::run(listener, app, stop).await;
     telemetry.shutdown();

@@ -5,7 +5,7 @@ use mcp_runtime::metric::Metric;
 
 /// All metrics of the process: this crate's, and those of the crates that it is made of.
 pub fn exposed() -> Vec<Metric> {
-    [ALL].concat()
+    [ALL, mcp_store::metric_definitions::ALL].concat()
 }
 
 mcp_runtime::metric_definitions! {
@@ -23,6 +23,8 @@ mcp_runtime::metric_definitions! {
     STREAMS: Gauge = "mcp_server_open_streams" [];
     /// Calls of `server_initialize` that start a program, under way.
     LAUNCHES: Gauge = "mcp_server_launches_in_flight" [];
+    /// 1 for a layer of the sandbox that the kernel or the container does not give, 0 for each other one.
+    LAYER_MISSING: Gauge = "mcp_server_sandbox_layer_missing" [layer];
     /// Requests that were refused; `reason` as in the audit log, or `too-many-connections`.
     REFUSED: Counter = "mcp_server_refused_total" [reason] when "the first one is refused";
     /// Calls with an idempotency key; `outcome` is `stored`, `replayed`, `failed` (not stored) or `unreadable`.
@@ -41,4 +43,18 @@ mcp_runtime::metric_definitions! {
     RELOADS: Counter = "mcp_server_reloads_total" [what, outcome] when "a file of keys or certificates has changed";
     /// 1 while such files hold what is not taken, and what was before is in force; `what` as above.
     RELOAD_REFUSED: Gauge = "mcp_server_reload_refused" [what] when "keys or TLS are configured";
+    /// Calls of `publish_server`; `outcome` is `published`, `unchanged`, `invalid`, or why the store did not take it.
+    PUBLICATIONS: Counter = "mcp_server_publications_total" [outcome] when "a server is published";
+    /// Time of a request to Gemini. `error_type` is empty on success, and the HTTP status where that is the trouble.
+    GEMINI_DURATION: Histogram = "gen_ai_client_operation_duration_seconds" [gen_ai_operation_name, gen_ai_provider_name, gen_ai_request_model, error_type] when "Gemini is asked";
+    /// Tokens of requests to Gemini that were answered; `gen_ai_token_type` is `input` or `output` (thoughts among them).
+    GEMINI_TOKENS: Counter = "mcp_server_gemini_tokens_total" [gen_ai_token_type] when "Gemini has answered";
+    /// Requests that Gemini answered with 429; `quota` is `minute`, `day`, `none` (a limit of 0) or `unnamed`.
+    GEMINI_LIMITED: Counter = "mcp_server_gemini_limited_total" [quota] when "Gemini answers 429";
+    /// Calls that have one of the places of `GEMINI_CONCURRENCY`.
+    GEMINI_ACTIVE: Gauge = "mcp_server_gemini_in_flight" [] when "Gemini is asked";
+    /// SVGs of the model that were not acceptable; `outcome` is `repaired` or `refused`.
+    SVG_REJECTED: Counter = "mcp_server_svg_rejected_total" [outcome] when "the model's SVG is not acceptable";
+    /// Bytes of artifacts that were put into the store, the same content counted each time.
+    ARTIFACT_BYTES: Counter = "mcp_server_artifact_bytes_total" [] when "an SVG is stored";
 }

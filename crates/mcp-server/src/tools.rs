@@ -1,6 +1,10 @@
 //! What a tool is, and the tools that the server offers. One file a tool.
 
+pub mod generate_svg;
+pub mod publish_server;
+pub mod refine_svg;
 pub mod server_initialize;
+pub mod svg;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,12 +15,14 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure};
+use mcp_runtime::Conditions;
 use metrics::{Histogram, histogram};
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::metric_definitions as metric;
@@ -25,7 +31,7 @@ use crate::metric_definitions as metric;
 pub trait Tool: Send + Sync + 'static {
     /// What it takes: an object.
     type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it gives: an object, sent as `structuredContent` and as text.
+    /// What it gives: an object, sent as `structuredContent`.
     type Output: Serialize + JsonSchema + Send + 'static;
 
     /// Its name, unique in the server.
@@ -44,6 +50,20 @@ pub trait Tool: Send + Sync + 'static {
         context: ToolContext,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 
+    /// What models and people see of the output, in place of its JSON as a text: pictures, links, a text that can be read.
+    fn content(&self, _output: &Self::Output) -> Option<Vec<ContentBlock>> {
+        None
+    }
+
+    /// What it does beside its calls, from the start of the server until `stop`. `ready` takes notices for `/ready`.
+    fn follow(
+        &self,
+        _ready: &Conditions,
+        _stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Waits for the end of what dropped calls have left behind; called once, when no more calls come.
     fn close(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -59,6 +79,8 @@ pub struct ToolContext {
     pub caller: Caller,
     /// The W3C trace headers (`traceparent`, `tracestate`) for whatever the call calls next.
     pub trace: Arc<[(String, String)]>,
+    /// What the caller's `Host` header says: where it has found this server.
+    pub host: Option<String>,
 }
 
 /// The tools of a server, by name.
@@ -144,6 +166,13 @@ impl Tools {
         offered.map(|offered| offered.description.clone()).collect()
     }
 
+    /// Does what the tools do beside their calls, until `stop`.
+    pub(crate) async fn follow(&self, ready: &Conditions, stop: CancellationToken) {
+        let offered = self.by_name.values();
+        let each = offered.map(|offered| offered.tool.follow(ready, stop.clone()));
+        futures::future::join_all(each).await;
+    }
+
     /// Waits until every tool is at its end.
     pub(crate) async fn close(&self) {
         let offered = self.by_name.values();
@@ -172,6 +201,7 @@ pub(crate) trait AnyTool: Send + Sync {
         arguments: Map<String, Value>,
         context: ToolContext,
     ) -> BoxFuture<'_, Result<CallToolResult, Failure>>;
+    fn follow<'a>(&'a self, ready: &'a Conditions, stop: CancellationToken) -> BoxFuture<'a, ()>;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -198,17 +228,23 @@ impl<T: Tool> AnyTool for T {
                 )
             })?;
             let output = Tool::call(self, arguments, context).await?;
+            let content = self.content(&output);
             let output = serde_json::to_value(output).map_err(|error| {
                 Failure::new(
                     ErrorCode::Internal,
                     format!("the result can't be written: {error}"),
                 )
             })?;
-            let mut result = CallToolResult::success(vec![ContentBlock::text(output.to_string())]);
+            let content = content.unwrap_or_else(|| vec![ContentBlock::text(output.to_string())]);
+            let mut result = CallToolResult::success(content);
             result.structured_content = Some(output);
             Ok(result)
         }
         .boxed()
+    }
+
+    fn follow<'a>(&'a self, ready: &'a Conditions, stop: CancellationToken) -> BoxFuture<'a, ()> {
+        Tool::follow(self, ready, stop).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -237,6 +273,10 @@ where
         context: ToolContext,
     ) -> BoxFuture<'_, Result<CallToolResult, Failure>> {
         (self.call)(arguments, context).boxed()
+    }
+
+    fn follow<'a>(&'a self, _: &'a Conditions, _: CancellationToken) -> BoxFuture<'a, ()> {
+        std::future::ready(()).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,5 +1,5 @@
 //! The routes of MCP: `POST /mcp` and `POST /message` for the eras without sessions, `GET /sse` with
-//! `POST /message?sessionId=…` for 2024-11-05.
+//! `POST /message?sessionId=…` for 2024-11-05; and `GET /artifacts/…`, which results refer to.
 //!
 //! A thin transport over rmcp's model and handler types. It runs a call on the connection's own task: no spawning, no
 //! channel, no second pass over the message. A call that has nothing to say but its answer is answered with JSON; one that
@@ -34,6 +34,7 @@ use rmcp::{ErrorData, ServerHandler};
 use crate::access::Access;
 use crate::access::gate::Refusal;
 use crate::access::load::Room;
+use crate::artifacts::{self, Artifacts};
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
@@ -53,20 +54,28 @@ pub(crate) enum Route {
     Mcp,
     Message,
     Sse,
+    Artifact,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 3] = [Self::Mcp, Self::Message, Self::Sse];
+    pub(crate) const ALL: [Self; 4] = [Self::Mcp, Self::Message, Self::Sse, Self::Artifact];
 
     pub(crate) fn of(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|route| route.path() == path)
+        match path {
+            "/mcp" => Some(Self::Mcp),
+            "/message" => Some(Self::Message),
+            "/sse" => Some(Self::Sse),
+            _ => artifacts::route::name_of(path).map(|_| Self::Artifact),
+        }
     }
 
+    /// Its path, or the pattern of its paths.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Mcp => "/mcp",
             Self::Message => "/message",
             Self::Sse => "/sse",
+            Self::Artifact => artifacts::route::ROUTE,
         }
     }
 
@@ -74,7 +83,7 @@ impl Route {
     pub(crate) fn method(self) -> Method {
         match self {
             Self::Mcp | Self::Message => Method::POST,
-            Self::Sse => Method::GET,
+            Self::Sse | Self::Artifact => Method::GET,
         }
     }
 }
@@ -83,6 +92,7 @@ impl Route {
 pub(crate) struct Routes {
     guard: origin::Guard,
     service: Arc<Service>,
+    artifacts: Arc<Artifacts>,
 }
 
 impl Routes {
@@ -92,12 +102,14 @@ impl Routes {
         config: &ServerConfig,
         access: Access,
         replica: Arc<Replica>,
+        artifacts: Arc<Artifacts>,
     ) -> Self {
         let service = Arc::new(Service::new(handler, access, config.body_max, replica));
         relay::serve(Arc::clone(&service));
         Self {
             guard: origin::Guard::new(config),
             service,
+            artifacts,
         }
     }
 
@@ -128,6 +140,10 @@ impl Routes {
                 (StatusCode::METHOD_NOT_ALLOWED, allow).into_response()
             }
             Some(Route::Sse) => sse::open(service, request),
+            Some(Route::Artifact) => {
+                let parts = request.into_parts().0;
+                Box::pin(artifacts::route::serve(&self.artifacts, &parts)).await
+            }
             // Boxed, or each future around it would be moved with all of its size.
             Some(route @ (Route::Mcp | Route::Message)) => {
                 Box::pin(posted(service, route, request)).await
@@ -144,7 +160,7 @@ async fn posted(service: &Arc<Service>, route: Route, request: Request) -> Respo
     };
     let session = match route {
         Route::Message => parts.uri.query().and_then(sse::session_of),
-        Route::Mcp | Route::Sse => None,
+        Route::Mcp | Route::Sse | Route::Artifact => None,
     };
     match session {
         Some(session) => Box::pin(sse::post(service, &session, parts, &body, room)).await,

@@ -33,12 +33,19 @@ const VARIABLES: &[Variable] = &[
         "MCP_ALLOWED_COMMANDS",
         "shorthand for a policy: command names, found once at start",
     ),
-    Variable::new("MCP_ENV_DIR", "with the shorthand: where `envFile` files lie").allowed("a folder"),
+    Variable::new("MCP_ENV_DIR", "with the shorthand: where `envFile` files lie")
+        .allowed("a folder")
+        .read_elsewhere(),
     Variable::new(
         "MCP_WORK_DIR",
         "with the shorthand: working directory of started servers; by default a private, empty one",
     )
-    .allowed("a folder"),
+    .allowed("a folder")
+    .read_elsewhere(),
+    Variable::new(
+        "MCP_SANDBOX",
+        "what becomes of a launch where the kernel lacks a layer of the box: `best-effort` goes without and says so, `require` refuses",
+    ),
     Variable::new(
         "MCP_DRAIN_MS",
         "on SIGTERM, calls under way may finish for so long",
@@ -87,6 +94,35 @@ const VARIABLES: &[Variable] = &[
         "through it replicas share idempotency keys and tasks, and bring each other what belongs to an event stream or a question of another; without it each is alone",
     )
     .secret(),
+    Variable::new(
+        "DATABASE_URL",
+        "published servers and pictures; without it a file in the folder for this user's state",
+    )
+    .allowed("`postgres://user:password@host[:port]/database` or `sqlite:/path/to/file`")
+    .secret(),
+    Variable::new("STATE_DIRECTORY", "the folder for a service's state, as systemd sets it").allowed("a folder"),
+    Variable::new("XDG_STATE_HOME", "the same for a user; without it `.local/state` in `HOME`").allowed("a folder"),
+    Variable::new("HOME", "the user's folder").allowed("a folder"),
+    Variable::new("MCP_PUBLIC_URL", "what links in results begin with, behind a proxy that ends TLS")
+        .default("the `Host` that the caller names")
+        .allowed("an http or https URL"),
+    Variable::new(
+        "GEMINI_API_KEY",
+        "key of `generate_svg` and `refine_svg`; without one they answer with an error",
+    )
+    .secret(),
+    Variable::new("GEMINI_MODEL", "who draws"),
+    Variable::new("GEMINI_BASE_URL", "where Gemini is").allowed("an https URL, or an http one on loopback"),
+    Variable::new("GEMINI_THINKING_LEVEL", "how much the model thinks; `default` sends nothing"),
+    Variable::new("GEMINI_MAX_OUTPUT_TOKENS", "longest answer, thoughts included"),
+    Variable::new(
+        "GEMINI_TIMEOUT_MS",
+        "what one call may take at Gemini, a second try included; less than a worker's `WORKER_JOB_TIMEOUT_MS`",
+    ),
+    Variable::new(
+        "GEMINI_CONCURRENCY",
+        "calls under way to Gemini; others wait for up to half of their time",
+    ),
     Variable::new(
         "MCP_IDEMPOTENCY_TTL_MS",
         "how long a repeated key is answered with the stored result",

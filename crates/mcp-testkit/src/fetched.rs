@@ -59,6 +59,29 @@ pub fn promtool() -> PathBuf {
     in_cache("prometheus/promtool")
 }
 
+/// The folder with the programs of the newest Postgres of this system.
+pub fn postgres_programs() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let versions = folders.filter_map(|folder| {
+        let programs = folder.ok()?.path().join("bin");
+        let version: u32 = programs.parent()?.file_name()?.to_str()?.parse().ok()?;
+        programs
+            .join("initdb")
+            .exists()
+            .then_some((version, programs))
+    });
+    if let Some((_, programs)) = versions.max() {
+        return programs;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
+    found.expect(
+        "there is no Postgres server: run scripts/setup test, which installs it where the system has it as a package",
+    )
+}
+
 fn in_cache(path: &str) -> PathBuf {
     let path = repository().join(".cache").join(path);
     assert!(

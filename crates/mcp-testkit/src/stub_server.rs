@@ -1,7 +1,7 @@
 //! An MCP server in the test's own process, whose answers the test decides.
 
 mod call;
-mod connection;
+pub(crate) mod connection;
 mod reply;
 mod token_endpoint;
 

@@ -107,3 +107,22 @@ fn a_detail_is_bounded() {
     let kept = failure(error_with("_meta", said), false).detail.unwrap();
     assert!(kept.to_string().len() < DETAIL_MAX + 100);
 }
+
+#[test]
+fn a_result_is_read_as_the_tools_own_type() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Sum {
+        sum: u8,
+    }
+    let read = |structured: Option<Value>| {
+        let mut raw = Map::new();
+        raw.extend(structured.map(|value| ("structuredContent".to_owned(), value)));
+        CallToolResult { raw }.output::<Sum>()
+    };
+    assert_eq!(read(Some(json!({"sum": 3}))), Ok(Sum { sum: 3 }));
+    for bad in [None, Some(json!({})), Some(json!({"sum": "hunter2"}))] {
+        let failure = read(bad).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::InvalidAnswer);
+        assert!(!failure.message.contains("hunter2"), "{failure}");
+    }
+}

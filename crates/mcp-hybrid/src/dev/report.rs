@@ -1,4 +1,4 @@
-//! After the jobs: committed offsets, dead letters, and whether every outcome is the expected one.
+//! After the jobs: committed offsets, dead letters, pictures, and whether every outcome is the expected one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kafka_worker::dead_letter;
 use kafka_worker::topics::{Committed, TopicReader, TopicRecord, committed};
+use mcp_core::{JobResult, SvgResult};
 use tokio::time::Instant;
 
 use super::plan::{DemoJob, Expected};
@@ -57,6 +58,8 @@ pub(super) async fn show(
         ));
     }
 
+    pictures(system, style).await?;
+
     say(style.paint(Tone::Bold, "\nOutcomes"));
     let mut all_expected = true;
     for job in jobs {
@@ -105,7 +108,7 @@ fn describe(ended: &Ended) -> String {
 /// A dead letter on the topic itself, with the value byte for byte, or none where none is expected.
 fn letter_fits(job: &DemoJob, letters: &BTreeMap<String, TopicRecord>) -> bool {
     match (job.expected, letters.get(job.id)) {
-        (Expected::Success { .. }, None) => true,
+        (Expected::Success { .. } | Expected::AnySuccess, None) => true,
         (Expected::DeadLetter { code, class }, Some(letter)) => {
             letter.header(dead_letter::ERROR_CODE) == Some(code)
                 && letter.header(dead_letter::ERROR_CLASS) == Some(class)
@@ -131,6 +134,51 @@ async fn committed_at_end(system: &System) -> anyhow::Result<Vec<Committed>> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// What the results tell of pictures.
+async fn pictures(system: &System, style: Style) -> anyhow::Result<()> {
+    let (connection, topic) = (system.connection.clone(), system.names.results.clone());
+    let results = tokio::task::spawn_blocking(move || {
+        let reader = TopicReader::new(&connection, &topic, false)?;
+        let mut results = Vec::new();
+        // All are acknowledged by now.
+        while let Some(record) = reader.next(Duration::from_secs(1)).context("the results")? {
+            results.push(record);
+        }
+        anyhow::Ok(results)
+    });
+    say(style.paint(Tone::Bold, "\nPictures"));
+    for record in results.await?? {
+        let value = record.value.as_deref().unwrap_or_default();
+        let Ok(job) = serde_json::from_slice::<JobResult>(value) else {
+            continue;
+        };
+        let Some(picture) = job
+            .result
+            .and_then(|result| serde_json::from_value::<SvgResult>(result).ok())
+        else {
+            continue;
+        };
+        let removed: Vec<_> = picture
+            .removed
+            .iter()
+            .map(|removed| format!("{} × {}", removed.count, removed.what))
+            .collect();
+        let removed = match removed.is_empty() {
+            true => "nothing".to_owned(),
+            false => removed.join(", "),
+        };
+        say(format!(
+            "  {:<14} {:?}, {} × {} pixels, taken out: {removed}",
+            job.job_id.unwrap_or_default(),
+            picture.title,
+            picture.width,
+            picture.height,
+        ));
+        say(format!("  {:<14} {}", "", picture.artifact.uri));
+    }
+    Ok(())
 }
 
 /// What stands on the dead-letter topic, by key.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{DEMO_COMMAND, DemoJob};
+use super::scripted_gemini::ScriptedGemini;
 use crate::brokers;
 use crate::cli::DevOptions;
 use crate::style::{Style, Tone, say};
@@ -50,6 +51,9 @@ pub(super) struct System {
     stop_workers: CancellationToken,
     server_task: JoinSet<anyhow::Result<()>>,
     workers: JoinSet<anyhow::Result<()>>,
+    /// None where there is a key for the real one.
+    gemini: Option<ScriptedGemini>,
+    model: String,
     // Last: its clients end first.
     broker: Option<EmbeddedBroker>,
 }
@@ -61,6 +65,7 @@ impl System {
         metrics: PrometheusHandle,
         scratch: &Path,
     ) -> anyhow::Result<Self> {
+        let process_vars = vars;
         let (broker, vars, names) = match &options.brokers {
             None => {
                 let broker = EmbeddedBroker::start().context("the embedded broker")?;
@@ -101,12 +106,15 @@ impl System {
         }
 
         let policy = scratch.join("policy.toml");
-        std::fs::write(&policy, policy_file(&std::env::current_exe()?)?)?;
+        std::fs::write(&policy, policy_file(&std::env::current_exe()?, scratch)?)?;
         let server_vars = Vars::default()
             .with("PORT", options.port.to_string())
             .with("MCP_AUDIT_LOG", "none")
-            .with("MCP_LAUNCH_POLICY", policy.to_string_lossy());
+            .with("MCP_LAUNCH_POLICY", policy.to_string_lossy())
+            .with("DATABASE_URL", database(scratch));
+        let (server_vars, gemini) = with_gemini(server_vars, process_vars).await?;
         let config = ServerConfig::from_vars(&server_vars)?;
+        let model = config.model().to_owned();
         let listener = TcpListener::bind((config.bind, config.port))
             .await
             .with_context(|| {
@@ -155,8 +163,15 @@ impl System {
             stop_workers,
             server_task,
             workers,
+            gemini,
+            model,
             broker,
         })
+    }
+
+    /// Whether pictures come from a model.
+    pub(super) fn has_real_gemini(&self) -> bool {
+        self.gemini.is_none()
     }
 
     /// Says what runs where.
@@ -176,6 +191,14 @@ impl System {
             bold("server"),
             self.server
         ));
+        let gemini = match &self.gemini {
+            Some(scripted) => format!(
+                "{} (scripted: GEMINI_API_KEY is not set, so no model draws here)",
+                scripted.url()
+            ),
+            None => format!("{}, with your GEMINI_API_KEY", self.model),
+        };
+        say(format!("{} {gemini}", bold("gemini")));
         say(format!(
             "{} {}, group {}",
             bold("workers"),
@@ -208,6 +231,12 @@ impl System {
         say(style.paint(Tone::Bold, "\nStaying up. Try, in another terminal:"));
         say(format!(
             "\n  # call the tool\n  curl -s http://{server}/message -H 'Content-Type: application/json' -d '{call}'"
+        ));
+        let draw = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "generate_svg", "arguments": {"prompt": "a lighthouse at night"},
+        }});
+        say(format!(
+            "\n  # draw a picture; the answer has a link to it\n  curl -s http://{server}/message -H 'Content-Type: application/json' -d '{draw}'"
         ));
         say(format!(
             "\n  # list the tools\n  curl -s http://{server}/mcp -H 'Content-Type: application/json' -d '{}'",
@@ -294,10 +323,42 @@ fn ended_early(
     }
 }
 
+/// Pictures and published servers, for as long as the demonstration runs.
+fn database(scratch: &Path) -> String {
+    format!("sqlite:{}", scratch.join("demo.db").display())
+}
+
+/// The variables of the real Gemini where there is a key, else those of one that is scripted.
+async fn with_gemini(
+    mut vars: Vars,
+    process: &Vars,
+) -> anyhow::Result<(Vars, Option<ScriptedGemini>)> {
+    let has_key = ["GEMINI_API_KEY", "GEMINI_API_KEY_FILE"]
+        .iter()
+        .any(|name| process.get(name).is_some());
+    if has_key {
+        for (name, value) in process.with_prefix("GEMINI_") {
+            vars = vars.with(&format!("GEMINI_{name}"), value);
+        }
+        return Ok((vars, None));
+    }
+    let scripted = ScriptedGemini::start().await?;
+    let vars = vars
+        .with("GEMINI_BASE_URL", scripted.url())
+        .with("GEMINI_API_KEY", "none-is-needed");
+    Ok((vars, Some(scripted)))
+}
+
 /// Only this program as a demonstration server may be started.
-fn policy_file(exe: &Path) -> anyhow::Result<String> {
-    let path = serde_json::to_string(exe.to_str().context("the program's path is not UTF-8")?)?;
+fn policy_file(exe: &Path, scratch: &Path) -> anyhow::Result<String> {
+    let quoted = |path: &Path| -> anyhow::Result<String> {
+        let path = path.to_str().context("a path is not UTF-8")?;
+        Ok(serde_json::to_string(path)?)
+    };
+    let (path, scratch) = (quoted(exe)?, quoted(scratch)?);
+    // The demo's server counts its starts in a file there.
     Ok(format!(
-        "[[command]]\nname = \"{DEMO_COMMAND}\"\npath = {path}\nargs = [\"demo-server\", \"**\"]\n"
+        "[[command]]\nname = \"{DEMO_COMMAND}\"\npath = {path}\nargs = [\"demo-server\", \"**\"]\n\
+         write = [{scratch}]\n"
     ))
 }

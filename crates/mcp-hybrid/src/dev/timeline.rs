@@ -30,6 +30,7 @@ impl Ended {
             (Self::Success { attempts }, Expected::Success { attempts: wanted }) => {
                 *attempts == wanted
             }
+            (Self::Success { .. }, Expected::AnySuccess) => true,
             (Self::DeadLetter { code, class }, Expected::DeadLetter { code: c, class: k }) => {
                 code == c && class == k
             }

@@ -6,12 +6,16 @@ use mcp_testkit::Kafka;
 
 use crate::command::{Ran, mcp_hybrid};
 
-const JOBS: [&str; 5] = [
+const JOBS: [&str; 9] = [
     "one-server",
     "three-servers",
     "poison",
     "not-allowed",
     "flaky",
+    "picture",
+    "recolour",
+    "forbidden",
+    "publish",
 ];
 
 fn assert_all_as_expected(ran: &Ran) {
@@ -33,9 +37,18 @@ fn assert_all_as_expected(ran: &Ran) {
         "flaky          succeeded after 3 attempts",
         "poison         dead letter, invalid-record (permanent)",
         "not-allowed    dead letter, launch-denied (permanent)",
+        "forbidden      dead letter, content-blocked (permanent)",
         "Every job ended as expected, and every offset is committed.",
     ] {
         assert!(outcomes.contains(part), "{part}: {outcomes}");
+    }
+    for part in [
+        "(scripted: GEMINI_API_KEY is not set, so no model draws here)",
+        "picture        \"Lighthouse at night\", 320 × 200 pixels, taken out: ",
+        "/artifacts/",
+        "recolour       \"The same with a red sky\", 80 × 60 pixels, taken out: nothing",
+    ] {
+        assert!(story.contains(part), "{part}: {story}");
     }
 }
 
@@ -62,14 +75,14 @@ async fn on_a_real_kafka_every_job_ends_as_expected_on_topics_of_its_own() {
     assert!(jobs.starts_with("mcp-dev-"), "{topics}");
     // The test's own look, not the demonstration's.
     let ends = kafka.end_offsets(jobs).await;
-    assert_eq!(ends.iter().sum::<i64>(), 5);
+    assert_eq!(ends.iter().sum::<i64>(), JOBS.len() as i64);
     let committed = kafka.committed(group, jobs).await;
     let at: Vec<_> = committed.iter().map(|at| at.unwrap_or(0)).collect();
     assert_eq!(at, ends);
     let letters = kafka.read_all(&format!("{jobs}-dlq")).await;
     let mut keys: Vec<_> = letters.iter().filter_map(|l| l.key_text()).collect();
     keys.sort();
-    assert_eq!(keys, ["not-allowed", "poison"]);
+    assert_eq!(keys, ["forbidden", "not-allowed", "poison"]);
 }
 
 #[tokio::test]

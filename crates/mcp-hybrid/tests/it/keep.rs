@@ -1,5 +1,7 @@
 //! `mcp-hybrid dev --keep`: it stays up, what it prints can be used, and Ctrl-C ends all of it.
 
+use std::fs;
+
 use mcp_testkit::{Process, ProcessBuilder};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,9 +56,22 @@ async fn the_commands_that_it_prints_work_and_ctrl_c_ends_it_cleanly() {
     let content = &call["result"]["structuredContent"];
     assert_eq!(content["status"], "initialized", "{call}");
     assert_eq!(content["tools"].as_array().unwrap().len(), 2);
-    let list = curl(&curls[1]).await;
-    assert_eq!(list["result"]["tools"][0]["name"], "server_initialize");
-    assert!(curls[2].contains("/ready") && curls[2].contains("/metrics"));
+    let drawn = curl(&curls[1]).await;
+    let picture = &drawn["result"]["structuredContent"];
+    assert_eq!(picture["title"], "Lighthouse at night", "{drawn}");
+    let list = curl(&curls[2]).await;
+    let tools = list["result"]["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(
+        names,
+        [
+            "generate_svg",
+            "publish_server",
+            "refine_svg",
+            "server_initialize"
+        ]
+    );
+    assert!(curls[3].contains("/ready") && curls[3].contains("/metrics"));
 
     let submit = commands(&printed, env!("CARGO_BIN_EXE_mcp-hybrid"));
     assert_eq!(submit.len(), 1, "{printed:?}");
@@ -75,11 +90,16 @@ async fn the_commands_that_it_prints_work_and_ctrl_c_ends_it_cleanly() {
 #[tokio::test]
 async fn a_second_ctrl_c_does_not_wait_for_a_launch_and_leaves_no_program() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("attempts");
+    let mut dev = keep()
+        .env("RUST_LOG", "info")
+        .env("TMPDIR", folder.path().display())
+        .start();
+    dev.wait_for_line("Ctrl-C ends it", SOON).await;
+    // In the only folder that the program may write to.
+    let scratch = fs::read_dir(folder.path()).unwrap().next().unwrap();
+    let pipe = scratch.unwrap().path().join("attempts");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    let mut dev = keep().env("RUST_LOG", "info").start();
-    dev.wait_for_line("Ctrl-C ends it", SOON).await;
 
     // The program waits for a writer that never comes.
     let command = commands(&dev.output(), "curl").remove(0);

@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use mcp_runtime::metric::Metric;
-use mcp_testkit::{Kafka, NewRecord, Process, Redis, eventually, free_port};
-use serde_json::json;
+use mcp_testkit::{
+    FakeGemini, GeminiReply, Kafka, NewRecord, Process, Redis, eventually, free_port,
+};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::binaries;
 use crate::pair::SOON;
-
-/// Metrics of situations that this test does not bring about. Each says in its definition when it appears.
-const NOT_HERE: [&str; 0] = [];
 
 pub(crate) async fn http(address: &str, request: String) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
@@ -65,10 +64,7 @@ async fn assert_exposed(address: &str, defined: &[Metric]) {
         let exposed = scrape(address).await;
         let names: BTreeSet<_> = exposed.keys().map(String::as_str).collect();
         let wanted: BTreeSet<_> = defined.iter().map(|metric| metric.name).collect();
-        let missing: Vec<_> = wanted
-            .difference(&names)
-            .filter(|name| !NOT_HERE.contains(name))
-            .collect();
+        let missing: Vec<_> = wanted.difference(&names).collect();
         let unknown: Vec<_> = names.difference(&wanted).collect();
         match missing.is_empty() && unknown.is_empty() {
             true => Ok(()),
@@ -80,14 +76,7 @@ async fn assert_exposed(address: &str, defined: &[Metric]) {
     .await;
     let exposed = scrape(address).await;
     for metric in defined {
-        let Some((kind, series)) = exposed.get(metric.name) else {
-            assert!(
-                metric.when.is_some(),
-                "{} says not when it appears",
-                metric.name
-            );
-            continue;
-        };
+        let (kind, series) = &exposed[metric.name];
         assert_eq!(kind, metric.kind.as_str(), "{}", metric.name);
         let labels: BTreeSet<_> = metric
             .labels
@@ -111,7 +100,7 @@ async fn new_key() -> [String; 2] {
             "--name",
             "worker",
             "--scope",
-            "servers:launch,tools:call",
+            "servers:launch,servers:publish,svg:generate,tools:call",
         ])
         .start();
     assert!(made.wait_exit(SOON).await.success());
@@ -120,12 +109,51 @@ async fn new_key() -> [String; 2] {
     [key, line]
 }
 
+/// Gemini as it may be: its quota is used up for a moment, then it draws what is no picture, then a picture.
+async fn gemini() -> FakeGemini {
+    FakeGemini::start(async |call| match call.number {
+        1 => GeminiReply::quota_a_minute("0.1s"),
+        2 => GeminiReply::svg("<svg", "None", "No picture."),
+        _ => GeminiReply::svg(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><path d="M0 0h8v8z"/></svg>"#,
+            "A corner",
+            "A black corner.",
+        ),
+    })
+    .await
+}
+
+/// Jobs that bring about what is counted: one that the policy denies, so a tool's error and a dead letter, a picture, a
+/// published server, and a record that is no job.
+async fn submit_all(kafka: &Kafka, topic: &str) {
+    let server = json!({
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": "com.example/weather", "version": "1.0.0", "description": "Weather, by city",
+    });
+    let jobs: [(&str, &str, Value); 3] = [
+        (
+            "denied",
+            "server-init",
+            json!({"mcpServers": {"a": {"command": "not-allowed"}}}),
+        ),
+        ("drawn", "svg-generate", json!({"prompt": "a corner"})),
+        ("published", "server-publish", json!({"server": server})),
+    ];
+    for (id, job_type, payload) in jobs {
+        let job = json!({"jobID": id, "jobType": job_type, "payload": payload.to_string()});
+        kafka.produce(topic, id, &job.to_string()).await;
+    }
+    kafka
+        .send(topic, NewRecord::value("poison").partition(1))
+        .await;
+}
+
 #[tokio::test]
 async fn programs_expose_what_is_documented_and_nothing_else() {
     let kafka = Kafka::shared().await;
     let jobs = kafka.new_topic("metrics", 2, &[]).await;
     kafka.create_topic(&format!("{jobs}-dlq"), 1, &[]).await;
-    let redis = Redis::start().await;
+    let (redis, gemini) = (Redis::start().await, gemini().await);
     let folder = TempDir::with_prefix("mcp-hybrid-metrics-").unwrap();
     let keys = folder.path().join("keys");
     let [key, line] = new_key().await;
@@ -137,6 +165,9 @@ async fn programs_expose_what_is_documented_and_nothing_else() {
         .env("PORT", port)
         .env("MCP_API_KEYS_FILE", keys.display())
         .env("REDIS_URL", redis.url())
+        .env("GEMINI_BASE_URL", gemini.url())
+        .env("GEMINI_API_KEY", FakeGemini::KEY)
+        .env("STATE_DIRECTORY", folder.path().display())
         .env("MCP_AUDIT_LOG", "none")
         .start();
     server.wait_ready(&format!("http://{address}"), SOON).await;
@@ -156,13 +187,7 @@ async fn programs_expose_what_is_documented_and_nothing_else() {
         .unwrap()
         .replace("0.0.0.0", "127.0.0.1");
 
-    // One job that the policy denies, so a tool's error and a dead letter; one record that is no job.
-    let payload = json!({"mcpServers": {"a": {"command": "not-allowed"}}}).to_string();
-    let denied = json!({"jobID": "denied", "jobType": "server-init", "payload": payload});
-    kafka.produce(&jobs, "denied", &denied.to_string()).await;
-    kafka
-        .send(&jobs, NewRecord::value("poison").partition(1))
-        .await;
+    submit_all(kafka, &jobs).await;
     // A caller without a key; and another key in the file.
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let length = body.len();

@@ -25,24 +25,53 @@ pub(crate) struct Pair {
     pub(crate) server: Process,
     pub(crate) worker: Process,
     port: u16,
+    /// More of the server's.
+    variables: Vec<(String, String)>,
 }
 
 impl Pair {
     /// Starts both. The server may launch Node's everything-server and the Python servers of these tests, and whatever
     /// `more` lines of its policy allow.
     pub(crate) async fn start(name: &str, more: &str) -> Self {
+        Self::with(name, more, Vec::new(), &[]).await
+    }
+
+    /// The same, with a database for published servers: a URL, or a file in the pair's folder.
+    pub(crate) async fn with_database(name: &str, url: Option<String>) -> Self {
+        let variables = url.map(|url| ("DATABASE_URL".to_owned(), url));
+        Self::with(name, "", variables.into_iter().collect(), &[]).await
+    }
+
+    /// The same with more variables of the server, and a topic of results that takes records of at most so many bytes.
+    pub(crate) async fn with_variables(
+        name: &str,
+        variables: &[(&str, String)],
+        result_bytes: Option<&str>,
+    ) -> Self {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let small = result_bytes.map(|bytes| ("max.message.bytes", bytes));
+        Self::with(name, "", variables.collect(), small.as_slice()).await
+    }
+
+    async fn with(
+        name: &str,
+        more: &str,
+        variables: Vec<(String, String)>,
+        results_config: &[(&str, &str)],
+    ) -> Self {
         let kafka = Kafka::shared().await;
         let jobs = kafka.new_topic(name, 2, &[]).await;
         let (dead, results) = (format!("{jobs}-dlq"), format!("{jobs}-results"));
         kafka.create_topic(&dead, 1, &[]).await;
-        kafka.create_topic(&results, 1, &[]).await;
+        kafka.create_topic(&results, 1, results_config).await;
         let group = format!("group-of-{jobs}");
         let folder = TempDir::with_prefix(format!("mcp-hybrid-{name}-")).unwrap();
         fs::create_dir(folder.path().join("env")).unwrap();
         fs::write(folder.path().join("policy.toml"), policy(&folder, more)).unwrap();
         let port = free_port();
         let mut pair = Self {
-            server: start_server(&folder, port).await,
+            server: start_server(&folder, port, &variables).await,
             worker: start_worker(kafka, port, [&jobs, &results, &group]),
             kafka,
             jobs,
@@ -51,6 +80,7 @@ impl Pair {
             group,
             folder,
             port,
+            variables,
         };
         pair.wait_worker().await;
         pair
@@ -58,7 +88,7 @@ impl Pair {
 
     /// Starts the server again after its end, on the same port.
     pub(crate) async fn start_server_again(&mut self) {
-        self.server = start_server(&self.folder, self.port).await;
+        self.server = start_server(&self.folder, self.port, &self.variables).await;
     }
 
     /// Starts the worker again after its end.
@@ -96,8 +126,14 @@ impl Pair {
 
     /// Puts a `server-init` job on the topic.
     pub(crate) async fn submit(&self, id: &str, servers: Value) -> String {
-        let payload = json!({"mcpServers": servers}).to_string();
-        let job = json!({"jobID": id, "jobType": "server-init", "payload": payload}).to_string();
+        let payload = json!({"mcpServers": servers});
+        self.submit_as("server-init", id, &payload).await
+    }
+
+    /// Puts a job of that type on the topic.
+    pub(crate) async fn submit_as(&self, job_type: &str, id: &str, payload: &Value) -> String {
+        let payload = payload.to_string();
+        let job = json!({"jobID": id, "jobType": job_type, "payload": payload}).to_string();
         self.kafka.produce(&self.jobs, id, &job).await;
         job
     }
@@ -149,15 +185,17 @@ impl Pair {
     }
 }
 
-fn data() -> PathBuf {
+/// The folder of what tests start.
+pub(crate) fn data() -> PathBuf {
     fetched::repository().join("crates/mcp-hybrid/tests/data")
 }
 
 fn policy(folder: &TempDir, more: &str) -> String {
     let (node, python) = (fetched::node22(), fetched::python());
+    let (modules, data, folder) = (fetched::node_modules(), data(), folder.path());
     let everything = fetched::everything_server_js();
-    let scripts = data().join("*");
-    let env = folder.path().join("env");
+    let scripts = data.join("*");
+    let env = folder.join("env");
     format!(
         r#"
         env_dir = {env:?}
@@ -166,20 +204,26 @@ fn policy(folder: &TempDir, more: &str) -> String {
         name = "node"
         path = {node:?}
         args = [{everything:?}, "stdio", "*"]
+        read = [{modules:?}]
 
         [[command]]
         name = "python"
         path = {python:?}
         args = [{scripts:?}, "*"]
         env = ["API_TOKEN"]
+        read = [{data:?}]
+        write = [{folder:?}]
 
         {more}
         "#
     )
 }
 
-async fn start_server(folder: &TempDir, port: u16) -> Process {
+async fn start_server(folder: &TempDir, port: u16, variables: &[(String, String)]) -> Process {
     let mut server = Process::builder(binaries::mcp_server())
+        // Where the database is, if no other is named.
+        .env("STATE_DIRECTORY", folder.path().display())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env("PORT", port)
         .env(
             "MCP_LAUNCH_POLICY",

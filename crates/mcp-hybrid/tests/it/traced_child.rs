@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::binaries;
-use crate::pair::SOON;
+use crate::pair::{SOON, data};
 
 /// A server and a worker that log JSON, and the topics between them.
 struct Traced {
@@ -28,8 +28,10 @@ impl Traced {
         let folder = TempDir::with_prefix("mcp-hybrid-traced-").unwrap();
         let policy = folder.path().join("policy.toml");
         let (python, script) = (fetched::python(), script());
-        let command =
-            format!("[[command]]\nname = \"python\"\npath = {python:?}\nargs = [{script:?}]\n");
+        let data = data();
+        let command = format!(
+            "[[command]]\nname = \"python\"\npath = {python:?}\nargs = [{script:?}]\nread = [{data:?}]\n"
+        );
         fs::write(&policy, command).unwrap();
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
@@ -85,7 +87,7 @@ impl Traced {
 }
 
 fn script() -> String {
-    let script = fetched::repository().join("crates/mcp-hybrid/tests/data/traced.py");
+    let script = data().join("traced.py");
     script.to_str().unwrap().to_owned()
 }
 

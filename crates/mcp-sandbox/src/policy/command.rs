@@ -7,7 +7,8 @@ use mcp_core::Secret;
 use mcp_core::text::bounded;
 use rustix::fs::{Access, access};
 
-use super::{PolicyError, SAFE_PATH, pattern};
+use super::{Limits, PolicyError, SAFE_PATH, pattern};
+use crate::layers::files::Reach;
 
 /// Which variables a caller may set.
 #[derive(Clone, Debug)]
@@ -35,6 +36,16 @@ pub(crate) struct CommandRule {
     /// Variables that the operator sets.
     pub(crate) set: BTreeMap<String, Secret>,
     pub(crate) dir: Option<PathBuf>,
+    /// Whether it may use TCP and UDP.
+    pub(crate) network: bool,
+    /// Whether it may use sockets that have a path.
+    pub(crate) unix_sockets: bool,
+    /// What it may read, beside the system and itself.
+    pub(crate) read: Vec<PathBuf>,
+    /// What it may write to, beside its private folder.
+    pub(crate) write: Vec<PathBuf>,
+    /// `None` where those of all hold.
+    pub(crate) limits: Option<Limits>,
 }
 
 impl CommandRule {
@@ -90,6 +101,11 @@ impl CommandRule {
             env_files: None,
             set: BTreeMap::new(),
             dir: None,
+            network: false,
+            unix_sockets: false,
+            read: Vec::new(),
+            write: Vec::new(),
+            limits: None,
         })
     }
 
@@ -143,10 +159,27 @@ impl CommandRule {
         match self.path.canonicalize() {
             Ok(target) if target == self.target => Ok(()),
             _ => Err(format!(
-                "starting {:?} is denied: its path leads elsewhere since the launch policy was read; restart the server \
-                 if that is meant",
+                "starting {:?} is denied: its path leads elsewhere since the launch policy was read; if that is meant, \
+                 change the policy's file, be it by a comment, or restart the server",
                 self.name
             )),
+        }
+    }
+
+    /// What the program reaches; its private folder is not known yet.
+    pub(crate) fn reach(&self) -> Reach {
+        let mut read = self.read.clone();
+        for path in [&self.path, &self.target] {
+            read.extend(installation(path));
+        }
+        read.extend(self.dir.clone());
+        Reach {
+            system: true,
+            read,
+            write: self.write.clone(),
+            network: self.network,
+            unix_sockets: self.unix_sockets,
+            programs: true,
         }
     }
 
@@ -160,6 +193,21 @@ impl CommandRule {
             _ => SAFE_PATH.to_owned(),
         }
     }
+}
+
+/// The program and what was installed with it, as far as that can be told by the usual names: a folder that has another
+/// name may be someone's home.
+fn installation(program: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![program.to_owned()];
+    if let Some(folder) = program.parent()
+        && let Some(prefix) = folder.parent()
+        && (folder.ends_with("bin") || folder.ends_with("sbin"))
+    {
+        paths.push(folder.to_owned());
+        let beside = ["lib", "lib64", "libexec", "pyvenv.cfg"];
+        paths.extend(beside.map(|name| prefix.join(name)));
+    }
+    paths
 }
 
 fn is_program(path: &Path) -> bool {

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::command::{CommandRule, Settable};
 use super::url_rule::UrlRule;
 use super::{LaunchPolicy, Limits, Lookup, PolicyError, base_env, variables};
+use crate::layers::privileges::RunAs;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,8 @@ struct Document {
     env_dir: Option<PathBuf>,
     work_dir: Option<PathBuf>,
     env_passthrough: Option<Vec<String>>,
+    run_as: Option<RunAs>,
+    cgroup: Option<PathBuf>,
     #[serde(default)]
     limits: Option<Spanned<LimitFields>>,
     #[serde(default)]
@@ -36,6 +39,11 @@ struct LimitFields {
     tools: Option<usize>,
     pages: Option<usize>,
     concurrency: Option<usize>,
+    memory_bytes: Option<u64>,
+    processes: Option<u64>,
+    cpu_seconds: Option<u64>,
+    open_files: Option<u64>,
+    file_bytes: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +58,15 @@ struct CommandFields {
     #[serde(default)]
     set: BTreeMap<String, String>,
     work_dir: Option<PathBuf>,
+    #[serde(default)]
+    network: bool,
+    #[serde(default)]
+    unix_sockets: bool,
+    #[serde(default)]
+    read: Vec<PathBuf>,
+    #[serde(default)]
+    write: Vec<PathBuf>,
+    limits: Option<LimitFields>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +91,13 @@ pub(crate) fn parse(
         invalid(at, error.message().replace('\n', " "))
     })?;
     let search_path = lookup("PATH").unwrap_or_default();
+    let limits = match document.limits {
+        None => Limits::default(),
+        Some(spanned) => {
+            let at = spanned.span().start;
+            limits(spanned.into_inner(), &Limits::default()).map_err(|what| invalid(at, what))?
+        }
+    };
 
     let mut commands: Vec<CommandRule> = Vec::with_capacity(document.command.len());
     for spanned in document.command {
@@ -82,6 +106,7 @@ pub(crate) fn parse(
             spanned.into_inner(),
             &search_path,
             document.work_dir.as_ref(),
+            &limits,
         )
         .map_err(|what| invalid(at, what))?;
         if commands.iter().any(|other| other.name == rule.name) {
@@ -101,13 +126,6 @@ pub(crate) fn parse(
                 .map_err(|what| invalid(at, format!("`prefix`: {what}")))
         })
         .collect::<Result<_, _>>()?;
-    let limits = match document.limits {
-        None => Limits::default(),
-        Some(spanned) => {
-            let at = spanned.span().start;
-            limits(spanned.into_inner()).map_err(|what| invalid(at, what))?
-        }
-    };
     let passthrough = document
         .env_passthrough
         .unwrap_or_else(|| vec!["LANG".into()]);
@@ -117,6 +135,8 @@ pub(crate) fn parse(
         env_dir: document.env_dir,
         base_env: base_env(&passthrough, lookup),
         limits,
+        run_as: document.run_as,
+        cgroup: document.cgroup,
     };
     policy.check_directories()?;
     Ok(policy)
@@ -126,6 +146,7 @@ fn command(
     fields: CommandFields,
     search_path: &str,
     work_dir: Option<&PathBuf>,
+    general: &Limits,
 ) -> Result<CommandRule, String> {
     let rule = match &fields.path {
         Some(path) => CommandRule::at(&fields.name, path),
@@ -160,16 +181,37 @@ fn command(
         .map(|(name, value)| (name, Secret::new(value)))
         .collect();
     rule.dir = fields.work_dir.or_else(|| work_dir.cloned());
+    for (what, paths) in [("read", &fields.read), ("write", &fields.write)] {
+        if let Some(path) = paths
+            .iter()
+            .find(|path| !path.is_absolute() || !path.exists())
+        {
+            return Err(format!(
+                "`{what}` names {}, which is no absolute path, or not there",
+                path.display()
+            ));
+        }
+    }
+    rule.read = fields.read;
+    rule.write = fields.write;
+    rule.network = fields.network;
+    rule.unix_sockets = fields.unix_sockets;
+    if let Some(own) = fields.limits {
+        if own.concurrency.is_some() {
+            return Err("`concurrency` is for all programs together: it stands in [limits]".into());
+        }
+        rule.limits = Some(limits(own, general)?);
+    }
     Ok(rule)
 }
 
-fn limits(fields: LimitFields) -> Result<Limits, String> {
+/// What `fields` say, and `general` where they say nothing.
+fn limits(fields: LimitFields, general: &Limits) -> Result<Limits, String> {
     fn within<T: PartialOrd + std::fmt::Display>(
         name: &str,
         value: Option<T>,
         default: T,
-        min: T,
-        max: T,
+        [min, max]: [T; 2],
     ) -> Result<T, String> {
         match value {
             None => Ok(default),
@@ -177,40 +219,30 @@ fn limits(fields: LimitFields) -> Result<Limits, String> {
             Some(value) => Err(format!("`{name}` is {value}: allowed is {min} to {max}")),
         }
     }
-    let default = Limits::default();
-    let handshake_ms = within("handshake_ms", fields.handshake_ms, 30_000, 100, 600_000)?;
-    let mib = 1 << 20;
+    macro_rules! field {
+        ($name:ident, $bounds:expr) => {
+            within(stringify!($name), fields.$name, general.$name, $bounds)?
+        };
+    }
+    let handshake_ms = u64::try_from(general.handshake.as_millis()).unwrap_or(u64::MAX);
+    let handshake_ms = within(
+        "handshake_ms",
+        fields.handshake_ms,
+        handshake_ms,
+        [100, 600_000],
+    )?;
     Ok(Limits {
         handshake: Duration::from_millis(handshake_ms),
-        output_bytes: within(
-            "output_bytes",
-            fields.output_bytes,
-            default.output_bytes,
-            1_024,
-            256 * mib,
-        )?,
-        message_bytes: within(
-            "message_bytes",
-            fields.message_bytes,
-            default.message_bytes,
-            1_024,
-            64 * mib,
-        )?,
-        stderr_bytes: within(
-            "stderr_bytes",
-            fields.stderr_bytes,
-            default.stderr_bytes,
-            0,
-            16 * mib,
-        )?,
-        tools: within("tools", fields.tools, default.tools, 1, 100_000)?,
-        pages: within("pages", fields.pages, default.pages, 1, 10_000)?,
-        concurrency: within(
-            "concurrency",
-            fields.concurrency,
-            default.concurrency,
-            1,
-            1_024,
-        )?,
+        output_bytes: field!(output_bytes, [1_024, 256 << 20]),
+        message_bytes: field!(message_bytes, [1_024, 64 << 20]),
+        stderr_bytes: field!(stderr_bytes, [0, 16 << 20]),
+        tools: field!(tools, [1, 100_000]),
+        pages: field!(pages, [1, 10_000]),
+        concurrency: field!(concurrency, [1, 1_024]),
+        memory_bytes: field!(memory_bytes, [16 << 20, 1 << 40]),
+        processes: field!(processes, [1, 100_000]),
+        cpu_seconds: field!(cpu_seconds, [1, 86_400]),
+        open_files: field!(open_files, [16, 1_000_000]),
+        file_bytes: field!(file_bytes, [0, 1 << 40]),
     })
 }

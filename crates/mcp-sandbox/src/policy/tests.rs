@@ -165,6 +165,27 @@ fn a_mistake_in_the_file_is_named_with_its_line() {
             "[[command]]\nname = \"sh\"\nenv = [\"LD_PRELOAD\"]\n",
             "`env` names \"LD_PRELOAD\"",
         ),
+        (
+            "[[command]]\nname = \"sh\"\nread = [\"etc\"]\n",
+            "`read` names etc, which is no absolute path",
+        ),
+        (
+            "[[command]]\nname = \"sh\"\nwrite = [\"/no/such/dir\"]\n",
+            "`write` names /no/such/dir, which is no absolute path, or not there",
+        ),
+        (
+            "[[command]]\nname = \"sh\"\nlimits = { concurrency = 2 }\n",
+            "it stands in [limits]",
+        ),
+        (
+            "[[command]]\nname = \"sh\"\nlimits = { memory_bytes = 1 }\n",
+            "`memory_bytes` is 1: allowed is 16777216 to 1099511627776",
+        ),
+        (
+            "run_as = { uid = 1, gid = 1, name = \"x\" }\n",
+            "unknown field `name`",
+        ),
+        ("cgroup = \"/no/such/cgroup\"\n", "is no directory"),
         ("[[url]]\nprefix = \"ftp://x\"\n", "http and https"),
         (
             "env_dir = \"/no/such/dir\"\n",
@@ -175,6 +196,61 @@ fn a_mistake_in_the_file_is_named_with_its_line() {
         assert!(error.contains(expected), "{text:?}: {error}");
         assert!(!error.contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn a_program_reaches_what_the_policy_gives_and_its_own_installation() {
+    let policy = policy(
+        r#"
+        work_dir = "/var"
+        limits = { processes = 7, open_files = 70 }
+        run_as = { uid = 20000, gid = 20001 }
+        [[command]]
+        name = "sh"
+        [[command]]
+        name = "env"
+        network = true
+        unix_sockets = true
+        read = ["/srv"]
+        write = ["/tmp"]
+        limits = { processes = 9, handshake_ms = 1000 }
+        "#,
+    )
+    .unwrap();
+    let plain = policy.admit_stdio(&server("sh", &[])).unwrap();
+    assert!(!plain.reach.network && !plain.reach.unix_sockets && plain.reach.write.is_empty());
+    for path in ["/usr/bin/sh", "/usr/bin", "/usr/lib", "/var"] {
+        let path = Path::new(path).to_owned();
+        assert!(plain.reach.read.contains(&path), "{path:?}");
+    }
+    assert_eq!((plain.limits.processes, plain.limits.open_files), (7, 70));
+    assert_eq!(plain.run_as.unwrap().gid, 20_001);
+    let open = policy.admit_stdio(&server("env", &[])).unwrap();
+    assert!(open.reach.network && open.reach.unix_sockets);
+    assert!(open.reach.read.contains(&"/srv".into()) && open.reach.write == [Path::new("/tmp")]);
+    assert_eq!((open.limits.processes, open.limits.open_files), (9, 70));
+    assert_eq!(open.limits.handshake.as_millis(), 1_000);
+
+    let shorthand = shorthand(&["sh"], Folders::default()).unwrap();
+    assert!(
+        shorthand
+            .admit_stdio(&server("sh", &[]))
+            .unwrap()
+            .reach
+            .network
+    );
+}
+
+#[test]
+fn no_home_is_opened_by_a_program_that_lies_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join("tool");
+    std::fs::copy("/usr/bin/true", &program).unwrap();
+    let policy = shorthand(&[program.to_str().unwrap()], Folders::default()).unwrap();
+    let launch = policy
+        .admit_stdio(&server(program.to_str().unwrap(), &[]))
+        .unwrap();
+    assert!(!launch.reach.read.contains(&home.path().to_owned()));
 }
 
 #[test]

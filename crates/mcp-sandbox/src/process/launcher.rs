@@ -1,24 +1,25 @@
 //! The launcher process. It has one thread, no environment and no configuration: it does what the order says.
 
 use std::io::{self, Read as _, Write as _};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait,
 };
 use rustix::thread::set_no_new_privs;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::messages::{ORDER_MAX, Order, Report};
-use super::tree;
+use super::cgroup::Cgroup;
+use super::messages::{self, Order, Report};
+use super::{boxed, scratch, tree, watch};
+use crate::layers::{self, Layer};
 
 /// The hidden first argument that makes an executable the launcher.
 pub(crate) const ARGUMENT: &str = "__launch";
@@ -31,18 +32,22 @@ const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 const GIVE_UP: Duration = Duration::from_secs(5);
 /// How often the tree is looked at while it is being ended.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often the number and the memory of all processes are looked at. Most handshakes are over before the first look.
+const LOOK: Duration = Duration::from_millis(50);
+/// Longest error of a box, in bytes.
+const ERROR_MAX: u64 = 2_048;
 
-/// Becomes the launcher and never returns, if this process was started as one. Call it first thing in `main`, before
-/// any thread or runtime is started.
+/// Becomes the launcher, or the program that the launcher starts, and never returns, if this process was started as one.
+/// Call it first thing in `main`, before any thread or runtime is started.
 pub fn run_if_requested() {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|arg| arg == ARGUMENT)
-    {
-        exit(match run() {
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(first) if first == ARGUMENT => exit(match run() {
             Ok(()) => 0,
             Err(_) => 70,
-        });
+        }),
+        Some(first) if first == boxed::ARGUMENT => boxed::run(arguments.next().as_deref()),
+        _ => {}
     }
 }
 
@@ -53,8 +58,8 @@ fn run() -> io::Result<()> {
     set_child_subreaper(Some(getpid()))?;
     set_no_new_privs(true)?;
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let stdin = receive_stdin(&control)?;
-    let order = receive_order(&mut control)?;
+    let stdin = messages::receive_stdin(&control)?;
+    let order = serde_json::from_slice(&messages::receive_text(&mut control)?)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -62,7 +67,7 @@ fn run() -> io::Result<()> {
 }
 
 /// Closes what the server itself inherited without knowing, so that no program gets hold of it.
-fn close_inherited() {
+pub(crate) fn close_inherited() {
     let Ok(directory) = std::fs::read_dir("/proc/self/fd") else {
         return;
     };
@@ -76,39 +81,7 @@ fn close_inherited() {
     }
 }
 
-fn receive_stdin(control: &UnixStream) -> io::Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0_u8; 1];
-    recvmsg(
-        control,
-        &mut [io::IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut fds) = message
-            && let Some(fd) = fds.next()
-        {
-            return Ok(fd);
-        }
-    }
-    Err(io::ErrorKind::UnexpectedEof.into())
-}
-
-fn receive_order(control: &mut UnixStream) -> io::Result<Order> {
-    let mut length = [0_u8; 4];
-    control.read_exact(&mut length)?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > ORDER_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut text = vec![0; length];
-    control.read_exact(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
-}
-
-async fn supervise(control: UnixStream, stdin: OwnedFd, order: Order) -> io::Result<()> {
+async fn supervise(control: UnixStream, stdin: OwnedFd, mut order: Order) -> io::Result<()> {
     let mut reports = control.try_clone()?;
     control.set_nonblocking(true)?;
     let mut control = tokio::net::UnixStream::from_std(control)?;
@@ -118,14 +91,21 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, order: Order) -> io::Res
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let report = match start(&order, stdin) {
+    let cgroup = cgroup(&mut order);
+    let resources = &order.confinement.resources;
+    let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let started = cgroup.and_then(|cgroup| Ok((start(&order, stdin)?, cgroup)));
+    let mut cgroup = None;
+    let report = match started {
         Err(error) => Report::NotStarted(error.to_string()),
-        Ok(program) => {
+        Ok((program, own)) => {
+            cgroup = own;
             let mut byte = [0_u8; 1];
             loop {
                 tokio::select! {
                     _ = child_ended.recv() => {
-                        if let Some(report) = reap(program) {
+                        if let Some(report) = reap(&program) {
                             break report;
                         }
                     }
@@ -134,6 +114,11 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, order: Order) -> io::Res
                     _ = terminate.recv() => break Report::Stopped,
                     _ = interrupt.recv() => break Report::Stopped,
                     _ = hangup.recv() => break Report::Stopped,
+                    _ = looks.tick(), if order.confinement.has(Layer::Watch) => {
+                        if let Some(what) = watch::excess(getpid(), resources) {
+                            break Report::Exceeded(what);
+                        }
+                    }
                 }
             }
         }
@@ -141,10 +126,14 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, order: Order) -> io::Res
     let grace = match report {
         Report::Stopped => STOP_GRACE,
         Report::NotStarted(_) | Report::Exited(_) | Report::Signalled(_) => LEFTOVER_GRACE,
+        Report::Exceeded(_) => Duration::ZERO,
     };
-    let all_gone = end_all(grace, &mut child_ended).await;
+    let all_gone = end_all(grace, cgroup.as_ref(), &mut child_ended).await;
+    drop(cgroup);
     // Cleared away before the report: who has read it finds nothing left. It may be gone, or the server may be.
-    let _ = std::fs::remove_dir_all(&order.scratch);
+    if all_gone {
+        let _ = scratch::remove(&order.scratch);
+    }
     reports.set_nonblocking(false)?;
     let _ = reports.write_all(&serde_json::to_vec(&report)?);
     if all_gone {
@@ -154,31 +143,75 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, order: Order) -> io::Res
     }
 }
 
-fn start(order: &Order, stdin: OwnedFd) -> io::Result<Pid> {
-    let env = order.env.iter().map(|(name, value)| (name, value.expose()));
-    let child = Command::new(&order.program)
-        .args(&order.args)
+/// Makes the program's cgroup, where the operator has named a folder for it.
+fn cgroup(order: &mut Order) -> io::Result<Option<Cgroup>> {
+    let has = order.confinement.has(Layer::Cgroup);
+    let Some(parent) = order.cgroup.take().filter(|_| has) else {
+        return Ok(None);
+    };
+    match Cgroup::make(&parent, &order.confinement.resources) {
+        Ok(cgroup) => {
+            order.cgroup = Some(cgroup.path().to_owned());
+            Ok(Some(cgroup))
+        }
+        Err(error) if order.confinement.require => Err(error),
+        // The server has said so when it started.
+        Err(_) => Ok(None),
+    }
+}
+
+/// What this process has started to become the program.
+struct Program {
+    pid: Pid,
+    /// Where it says why it could not; closed without a word when it has.
+    control: UnixStream,
+}
+
+fn start(order: &Order, stdin: OwnedFd) -> io::Result<Program> {
+    if let Some(user) = order.confinement.run_as
+        && layers::is_root()
+    {
+        chown(&order.scratch, Some(user.uid), Some(user.gid))?;
+    }
+    let (control, theirs) = UnixStream::pair()?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("mcp-box")
+        .args([boxed::ARGUMENT, &getpid().as_raw_pid().to_string()])
         .env_clear()
-        .envs(env)
-        .current_dir(&order.dir)
-        .stdin(Stdio::from(stdin))
-        // A group of its own: a program that signals its whole group does not hit the launcher.
-        .process_group(0)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
     // Standard output and error are the program's alone from here on, but this process keeps copies: they close when
     // it ends, which is right after the program.
-    Ok(Pid::from_child(&child))
+    let program = Program {
+        pid: Pid::from_child(&child),
+        control,
+    };
+    // If it ended before it has read all, the reason stands on the socket.
+    let _ = messages::send(&program.control, stdin.as_fd(), order);
+    Ok(program)
 }
 
 /// Reaps all children that have ended; how `program` ended, if it is among them.
-fn reap(program: Pid) -> Option<Report> {
+fn reap(program: &Program) -> Option<Report> {
     let mut report = None;
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-        if pid == program {
+        if pid == program.pid {
             report = Some(how(status));
         }
     }
-    report
+    match report {
+        Some(Report::Exited(boxed::EMPTY)) => {
+            let mut error = String::new();
+            let socket = &program.control;
+            let _ = socket.take(ERROR_MAX).read_to_string(&mut error);
+            if error.is_empty() {
+                report
+            } else {
+                Some(Report::NotStarted(error))
+            }
+        }
+        report => report,
+    }
 }
 
 fn how(status: WaitStatus) -> Report {
@@ -190,12 +223,17 @@ fn how(status: WaitStatus) -> Report {
 }
 
 /// Ends everything below this process: SIGTERM, then SIGKILL after `grace`. Whether all of it is gone.
-async fn end_all(grace: Duration, child_ended: &mut tokio::signal::unix::Signal) -> bool {
+async fn end_all(
+    grace: Duration,
+    cgroup: Option<&Cgroup>,
+    child_ended: &mut tokio::signal::unix::Signal,
+) -> bool {
     let start = Instant::now();
     let mut asked = Vec::new();
     loop {
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let left = tree::descendants(&tree::processes(), getpid());
+        let all = tree::processes();
+        let left = tree::descendants(&all, getpid());
         if left.is_empty() {
             return true;
         }
@@ -204,6 +242,10 @@ async fn end_all(grace: Duration, child_ended: &mut tokio::signal::unix::Signal)
             return false;
         }
         if waited >= grace {
+            if let Some(cgroup) = cgroup {
+                cgroup.kill();
+            }
+            tree::kill_groups(&all, &left, getpid());
             tree::signal_all(&left, Signal::KILL);
         } else {
             // Each is asked once: programs take a second SIGTERM for impatience.

@@ -44,17 +44,18 @@ pub(crate) fn unregister(pid: u32) {
     }
 }
 
-/// Ends and reaps all orphans, until none is left or `deadline` passes.
-pub(crate) async fn sweep(deadline: Instant) {
+/// Ends and reaps all orphans, until none is left or `deadline` passes. Whether none is left.
+pub(crate) async fn sweep(deadline: Instant) -> bool {
     loop {
-        let orphans = orphans();
+        let (all, orphans) = orphans();
         if orphans.is_empty() {
-            return;
+            return true;
         }
         if Instant::now() >= deadline {
             tracing::error!(count = orphans.len(), "processes could not be ended");
-            return;
+            return false;
         }
+        tree::kill_groups(&all, &orphans, getpid());
         tree::signal_all(&orphans, Signal::KILL);
         for pid in orphans {
             match waitpid(Some(pid), WaitOptions::NOHANG) {
@@ -66,10 +67,13 @@ pub(crate) async fn sweep(deadline: Instant) {
     }
 }
 
-fn orphans() -> Vec<Pid> {
+/// All processes, and which of them are orphans.
+fn orphans() -> (Vec<Entry>, Vec<Pid>) {
     // Locked before the look at the processes, so that each launcher in it is known.
     let launchers = LAUNCHERS.lock().unwrap_or_else(PoisonError::into_inner);
-    orphans_of(getpid(), &tree::processes(), &launchers)
+    let all = tree::processes();
+    let orphans = orphans_of(getpid(), &all, &launchers);
+    (all, orphans)
 }
 
 /// Children of `own` that came from a launcher that is gone, with all below them. A launcher leads a session of its
@@ -106,7 +110,10 @@ mod tests {
         let entry = |pid, parent, session| Entry {
             pid: Pid::from_raw(pid).unwrap(),
             parent,
+            group: session,
             session,
+            threads: 1,
+            resident: 1,
         };
         // As in a container where another process than the first one runs this: our session has no number.
         let processes = [

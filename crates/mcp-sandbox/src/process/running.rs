@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -10,21 +9,23 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::launcher::ARGUMENT;
-use super::messages::{Order, Report};
+use super::messages::{self, Order, Report};
 use super::orphans;
+use super::scratch;
+use crate::layers::Confinement;
 use crate::masking::Mask;
+use crate::permits::Permit;
 use crate::policy::Launch;
 
 /// A program that gets the end of its input may take this long to end by itself (MCP, stdio, shutdown).
@@ -53,9 +54,9 @@ impl Running {
         executable: &Path,
         name: &str,
         launch: &Launch,
-        stderr_bytes: usize,
+        confinement: Confinement,
         tracker: &TaskTracker,
-        permit: Arc<OwnedSemaphorePermit>,
+        permit: Arc<Permit>,
     ) -> io::Result<Self> {
         let scratch = tempfile::Builder::new().prefix("mcp-launch-").tempdir()?;
         let (ours, theirs) = StdUnixStream::pair()?;
@@ -70,6 +71,8 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = orphans::register(|| command.spawn(), Child::id)?;
+        // From here on it is removed as what it is: full of whatever the program has left.
+        let scratch = scratch.keep();
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both were asked for as pipes");
         };
@@ -77,7 +80,7 @@ impl Running {
         let (report, ended) = oneshot::channel();
         ours.set_nonblocking(true)?;
         let control = UnixStream::from_std(ours)?;
-        let order = order(launch, scratch.path().to_owned());
+        let order = order(launch, confinement, scratch.clone());
         let guard = Guard {
             child,
             scratch,
@@ -86,7 +89,7 @@ impl Running {
             report,
         };
         tracker.spawn(guard.run(control, stdin_read.into(), order));
-        let stderr = tracker.spawn(Tail::read(stderr, stderr_bytes));
+        let stderr = tracker.spawn(Tail::read(stderr, launch.limits.stderr_bytes));
         Ok(Self {
             stdin: pipe::Sender::from_owned_fd(stdin_write.into())?,
             stdout,
@@ -146,7 +149,8 @@ impl Running {
     }
 }
 
-fn order(launch: &Launch, scratch: PathBuf) -> Order {
+fn order(launch: &Launch, mut confinement: Confinement, scratch: PathBuf) -> Order {
+    confinement.reach.write.push(scratch.clone());
     let mut env = launch.env.clone();
     let private = scratch.to_string_lossy().into_owned();
     for name in ["HOME", "TMPDIR"] {
@@ -159,14 +163,16 @@ fn order(launch: &Launch, scratch: PathBuf) -> Order {
         env,
         dir: launch.dir.clone().unwrap_or_else(|| scratch.clone()),
         scratch,
+        confinement,
+        cgroup: launch.cgroup.clone(),
     }
 }
 
 /// Sees a launcher to its end.
 struct Guard {
     child: Child,
-    scratch: tempfile::TempDir,
-    permit: Arc<OwnedSemaphorePermit>,
+    scratch: PathBuf,
+    permit: Arc<Permit>,
     stop: CancellationToken,
     report: oneshot::Sender<Report>,
 }
@@ -198,9 +204,10 @@ impl Guard {
         if let Some(pid) = pid {
             orphans::unregister(pid);
         }
+        let mut all_gone = clean;
         if !clean {
             tracing::warn!(?status, "a launcher did not end well: ending what it left");
-            orphans::sweep(Instant::now() + SWEEP).await;
+            all_gone = orphans::sweep(Instant::now() + SWEEP).await;
         }
         let mut text = Vec::new();
         let _ = (&mut control).take(REPORT_MAX).read_to_end(&mut text).await;
@@ -210,9 +217,14 @@ impl Guard {
             (Err(_), Ok(())) if clean => Report::Stopped,
             (Err(_), Ok(())) => Report::NotStarted("its launcher was ended from outside".into()),
         };
-        // Most times the launcher has removed it; then this finds nothing.
-        let scratch = self.scratch;
-        let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+        if all_gone {
+            // Most times the launcher has removed it; then this finds nothing.
+            let scratch = self.scratch;
+            let removed = tokio::task::spawn_blocking(move || scratch::remove(&scratch)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::error!(%error, "a program's private folder can't be removed");
+            }
+        }
         drop(self.permit);
         let _ = self.report.send(report);
     }
@@ -220,24 +232,9 @@ impl Guard {
 
 async fn send_order(control: &mut UnixStream, stdin: OwnedFd, order: &Order) -> io::Result<()> {
     control.writable().await?;
-    {
-        let fds = [stdin.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        // The socket is new and empty, so one byte fits without waiting.
-        sendmsg(
-            &*control,
-            &[io::IoSlice::new(&[0])],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        )?;
-    }
+    messages::send_stdin(&*control, stdin.as_fd())?;
     drop(stdin);
-    let text = serde_json::to_vec(order)?;
-    let length = u32::try_from(text.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    control.write_all(&length.to_be_bytes()).await?;
-    control.write_all(&text).await
+    control.write_all(&messages::encode(order)?).await
 }
 
 /// The last bytes of what a program wrote to its standard error.

@@ -1,13 +1,20 @@
 //! Which processes descend from which, read from `/proc`.
 
-use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// One line of `/proc/<pid>/stat`, as much of it as matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) pid: Pid,
     pub(crate) parent: i32,
+    pub(crate) group: i32,
     pub(crate) session: i32,
+    /// It counts as one at least.
+    pub(crate) threads: u64,
+    /// Pages of memory that it has.
+    pub(crate) resident: u64,
 }
 
 /// All processes that this one may see. One that ends meanwhile is left out.
@@ -29,14 +36,20 @@ pub(crate) fn processes() -> Vec<Entry> {
 fn parse(pid: i32, stat: &[u8]) -> Option<Entry> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
-    // After the name: state, ppid, pgrp, session.
+    // After the name: state, ppid, pgrp, session; threads are the 20th field of all, resident pages the 24th.
     let mut fields = rest.split_ascii_whitespace().skip(1);
     let parent = fields.next()?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    let threads = fields.nth(13)?.parse().ok()?;
+    let resident = fields.nth(3)?.parse().ok()?;
     Some(Entry {
         pid: Pid::from_raw(pid)?,
         parent,
+        group,
         session,
+        threads,
+        resident,
     })
 }
 
@@ -53,6 +66,27 @@ pub(crate) fn descendants(processes: &[Entry], root: Pid) -> Vec<Pid> {
         }
     }
     found
+}
+
+/// Ends each with its group, in one stroke: none of a group gets to fork in between. `own` is spared.
+pub(crate) fn kill_groups(processes: &[Entry], pids: &[Pid], own: Pid) {
+    let groups: BTreeSet<i32> = processes
+        .iter()
+        .filter(|entry| pids.contains(&entry.pid))
+        .map(|entry| entry.group)
+        .collect();
+    let of_own = processes
+        .iter()
+        .find(|entry| entry.pid == own)
+        .map(|entry| entry.group);
+    for group in groups {
+        if let Some(leader) = Pid::from_raw(group)
+            && Some(group) != of_own
+            && let Err(error) = kill_process_group(leader, Signal::KILL)
+        {
+            tracing::debug!(group, %error, "a group took no signal");
+        }
+    }
 }
 
 /// Sends `signal` to each; one that is gone meanwhile is no trouble.
@@ -73,14 +107,19 @@ mod tests {
         Entry {
             pid: Pid::from_raw(pid).unwrap(),
             parent,
+            group: 1,
             session: 1,
+            threads: 1,
+            resident: 1,
         }
     }
 
     #[test]
     fn a_hostile_command_name_does_not_shift_the_fields() {
-        let parsed = parse(7, b"7 (a) R 1 1 (x)) S 42 7 9 0 -1").unwrap();
-        assert_eq!((parsed.parent, parsed.session), (42, 9));
+        let stat = b"7 (a) R 1 1 (x)) S 42 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 100 4096 77 0";
+        let parsed = parse(7, stat).unwrap();
+        assert_eq!((parsed.parent, parsed.group, parsed.session), (42, 8, 9));
+        assert_eq!((parsed.threads, parsed.resident), (3, 77));
         assert_eq!(parse(7, b"garbage"), None);
     }
 

@@ -1,6 +1,10 @@
 //! Programs that behave and programs that do not, started for real.
 
+mod attacks;
+mod confined;
 mod handshake;
+mod launching;
 mod misbehaviour;
 mod nothing_left;
 mod program;
+mod worth;

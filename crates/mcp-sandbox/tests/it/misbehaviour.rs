@@ -55,6 +55,9 @@ async fn a_flood_of_notifications_is_cut_off() {
 async fn a_flood_on_standard_error_neither_blocks_nor_fills_the_message() {
     let program = Program::legacy("sys.stderr.write('noise ' * 1000000)\nserve()");
     program.run(&sandbox("")).await.unwrap();
+    let gigabytes =
+        "mebibyte = b'x' * (1 << 20)\nfor _ in range(2048): os.write(2, mebibyte)\nserve()";
+    Program::legacy(gigabytes).run(&sandbox("")).await.unwrap();
     let program = Program::new(
         "import sys\nsys.stderr.write('noise ' * 1000000 + 'the reason')\nsys.exit(3)",
     );
@@ -133,7 +136,10 @@ async fn a_program_that_is_not_there_any_more_is_refused() {
     std::fs::remove_file(&path).unwrap();
     let mut server = Program::new("").server;
     server.command = path.to_str().unwrap().to_owned();
-    let failure = sandbox.initialize("tested", &server).await.unwrap_err();
+    let failure = sandbox
+        .initialize("tester", "tested", &server)
+        .await
+        .unwrap_err();
     assert_eq!(failure.code, ErrorCode::LaunchDenied);
 }
 
@@ -144,7 +150,7 @@ async fn over_the_bound_a_caller_is_told_to_come_back() {
     let first = {
         let sandbox = sandbox.clone();
         let server = slow.server.clone();
-        tokio::spawn(async move { sandbox.initialize("slow", &server).await })
+        tokio::spawn(async move { sandbox.initialize("tester", "slow", &server).await })
     };
     crate::program::until("it runs", || !slow.processes().is_empty()).await;
     let failure = Program::legacy("serve()").run(&sandbox).await.unwrap_err();

@@ -2,7 +2,8 @@ use std::path::Path;
 
 use mcp_core::ErrorCode;
 
-use crate::program::{Program, sandbox, until};
+use crate::launching::{Launching, Who};
+use crate::program::{LEGACY, Program, sandbox, until};
 
 /// A grandchild that left its session, is nobody's child and ignores what can be ignored.
 const DAEMON: &str = r#"
@@ -51,7 +52,7 @@ async fn a_caller_that_goes_away_leaves_nothing() {
     let server = program.server.clone();
     let call = {
         let sandbox = sandbox.clone();
-        tokio::spawn(async move { sandbox.initialize("tested", &server).await })
+        tokio::spawn(async move { sandbox.initialize("tester", "tested", &server).await })
     };
     until("server and daemon run", || program.processes().len() >= 2).await;
     call.abort();
@@ -87,22 +88,32 @@ async fn the_environment_holds_the_named_few_and_the_folder_is_private_and_tempo
 }
 
 #[tokio::test]
-async fn fifty_launches_leave_no_process_no_file_and_no_folder() {
-    let sandbox = sandbox("");
-    let program = Program::legacy(
-        "def answer(method, params, first=answer):\n    \
-         return {'tools': [tool(os.getcwd())]} if method == 'tools/list' else first(method, params)\nserve()",
-    );
-    let mut folders = Vec::new();
-    for _ in 0..50 {
-        let result = program.run(&sandbox).await.unwrap();
-        folders.push(result.tools[0].name.clone());
+async fn a_private_folder_that_resists_is_removed() {
+    for who in Who::all() {
+        let policy = "[[command]]\nname = \"python3\"\npath = \"/usr/bin/python3\"\n";
+        let code = format!(
+            "{LEGACY}\nos.mkdir('closed')\nos.mkdir('closed/inside')\nos.chmod('closed', 0)\n\
+             os.symlink('/usr', 'link')\nfor _ in range(5000):\n    os.mkdir('deep')\n    os.chdir('deep')\nserve()"
+        );
+        let told = Launching::new(who, policy)
+            .run("python3", &["-c", &code])
+            .await;
+        told.outcome().unwrap();
+        told.assert_nothing_left();
     }
-    sandbox.drained().await;
-    program.assert_gone();
-    assert!(folders.iter().all(|folder| !Path::new(folder).exists()));
-    // Other tests of this process have files open too, so pipes and sockets can't be counted exactly: fifty launches
-    // that each left one would show.
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
-    assert!(open < 50 + 40, "{open} files are open");
+}
+
+#[tokio::test]
+async fn two_hundred_launches_sixteen_at_a_time_leave_no_process_no_open_file_and_no_folder() {
+    for who in Who::all() {
+        let mut launching = Launching::new(who, "limits.concurrency = 16\n").allow_own();
+        launching.count = 200;
+        let told = launching.run("own", &["serve"]).await;
+        assert_eq!(told.outcomes.len(), 200);
+        for outcome in &told.outcomes {
+            let result = outcome.as_ref().unwrap();
+            assert_eq!(result["tools"][0]["name"], "add");
+        }
+        told.assert_nothing_left();
+    }
 }

@@ -9,7 +9,7 @@ use mcp_sandbox::{LaunchPolicy, Sandbox};
 use tokio::time::Instant;
 
 /// A server of the legacy era that answers `initialize` and `tools/list`; `{}` stands for lines that run first.
-const LEGACY: &str = r#"
+pub(crate) const LEGACY: &str = r#"
 import json, os, sys, time, signal, subprocess
 def send(message):
     sys.stdout.write(json.dumps(message) + "\n")
@@ -84,21 +84,12 @@ impl Program {
     }
 
     pub(crate) async fn run(&self, sandbox: &Sandbox) -> Result<ServerInitializeResult, Failure> {
-        sandbox.initialize("tested", &self.server).await
+        sandbox.initialize("tester", "tested", &self.server).await
     }
 
     /// The processes of this program that exist, its launcher's not included.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        std::fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let pid = entry.file_name().to_str()?.parse().ok()?;
-                let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
-                let found = String::from_utf8_lossy(&arguments).contains(&self.mark);
-                found.then_some(pid)
-            })
-            .collect()
+        processes_with(&self.mark)
     }
 
     pub(crate) fn assert_gone(&self) {
@@ -108,6 +99,21 @@ impl Program {
             "processes are left behind"
         );
     }
+}
+
+/// The processes in whose arguments `mark` stands.
+pub(crate) fn processes_with(mark: &str) -> Vec<u32> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
+            String::from_utf8_lossy(&arguments)
+                .contains(mark)
+                .then_some(pid)
+        })
+        .collect()
 }
 
 /// Waits until `done` holds.

@@ -1,45 +1,51 @@
 //! `server_initialize`: start an MCP server (or connect to one), shake hands, report its tools, end it.
 
-use std::sync::Arc;
-
 use mcp_client::{McpClient, ServerUrl};
 use mcp_core::tool::{InitializeStatus, SERVER_INITIALIZE};
 use mcp_core::{
     ErrorCode, Failure, RemoteKind, RemoteServer, ServerConfig, ServerInitializeArgs,
     ServerInitializeResult,
 };
-use mcp_runtime::trace_context;
+use mcp_runtime::{Conditions, trace_context};
 use mcp_sandbox::Sandbox;
 use metrics::gauge;
 use rmcp::model::ToolAnnotations;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{Tool, ToolContext};
+use crate::launching::LaunchConfig;
 use crate::metric_definitions as metric;
 use crate::spans;
 
 /// The tool; what it may start or connect to is the sandbox's policy.
 #[derive(Clone)]
 pub struct ServerInitialize {
-    sandbox: Arc<Sandbox>,
+    launching: LaunchConfig,
+    sandbox: Sandbox,
 }
 
 impl ServerInitialize {
-    /// The tool over that sandbox.
-    pub fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self { sandbox }
+    /// The tool with a sandbox of its own.
+    pub fn new(launching: LaunchConfig) -> Self {
+        Self {
+            sandbox: launching.sandbox(),
+            launching,
+        }
     }
 
     async fn connect(
         &self,
+        context: &ToolContext,
         name: String,
         server: RemoteServer,
     ) -> Result<ServerInitializeResult, Failure> {
         let began = Instant::now();
         let policy = self.sandbox.policy();
         let url = policy.admit_url(&server.url)?;
-        tracing::info!(server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
+        let caller = context.caller.owner();
+        tracing::info!(caller, server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
         let invalid = |what: String| Failure::new(ErrorCode::InvalidArguments, what);
         let client = McpClient::builder(ServerUrl::exact(url.as_str()).map_err(invalid)?)
             .headers(server.headers)
@@ -106,15 +112,21 @@ impl Tool for ServerInitialize {
                     Some(value)
                 });
                 let sandbox = self.sandbox.within(trace);
-                let launch = sandbox.initialize(&name, &server).instrument(span.clone());
+                let caller = context.caller.owner();
+                let launch = sandbox.initialize(caller, &name, &server);
+                let launch = launch.instrument(span.clone());
                 let outcome = launch.await;
                 if let Err(failure) = &outcome {
                     spans::failed(&span, failure.code.as_str());
                 }
                 outcome
             }
-            ServerConfig::Remote(server) => self.connect(name, server).await,
+            ServerConfig::Remote(server) => self.connect(&context, name, server).await,
         }
+    }
+
+    async fn follow(&self, ready: &Conditions, stop: CancellationToken) {
+        self.launching.follow(&self.sandbox, ready, stop).await;
     }
 
     async fn close(&self) {

@@ -16,8 +16,7 @@ async fn a_client_of_any_older_version_is_answered_in_it_without_a_session() {
         assert_eq!(initialized.body["result"]["protocolVersion"], version);
         assert!(!initialized.headers.contains_key("mcp-session-id"));
         let listed = server.legacy(version, "tools/list", json!({})).await;
-        let tools = listed.body["result"]["tools"].as_array().unwrap();
-        assert_eq!(tools[0]["name"], "server_initialize");
+        listed.tool("server_initialize");
         assert_eq!(listed.body["result"].get("resultType"), None);
         let called = server
             .legacy(
@@ -41,10 +40,10 @@ async fn a_client_of_today_discovers_lists_and_calls_with_one_request_each() {
     for version in LEGACY.iter().chain(&["2026-07-28"]) {
         assert!(versions.contains(&Value::from(*version)), "{versions:?}");
     }
-    let listed = server.modern("tools/list", json!({})).await.body;
-    assert_eq!(listed["result"]["resultType"], "complete");
-    assert!(listed["result"]["ttlMs"].as_u64().unwrap() > 0);
-    let tool = &listed["result"]["tools"][0];
+    let listed = server.modern("tools/list", json!({})).await;
+    assert_eq!(listed.body["result"]["resultType"], "complete");
+    assert!(listed.body["result"]["ttlMs"].as_u64().unwrap() > 0);
+    let tool = listed.tool("server_initialize");
     assert_eq!(tool["inputSchema"]["required"], json!(["name"]));
     assert_eq!(tool["outputSchema"]["type"], "object");
     assert_eq!(tool["annotations"]["idempotentHint"], true);

@@ -245,7 +245,9 @@ async fn a_call_of_a_replica_that_is_killed_runs_on_another_once_its_lease_has_e
     let folder = tempfile::tempdir().unwrap();
     let (starts, go) = (folder.path().join("starts"), folder.path().join("go"));
     let python = fetched::python();
-    let policy = format!("[[command]]\nname = \"python\"\npath = {python:?}\n");
+    let write = folder.path();
+    let policy =
+        format!("[[command]]\nname = \"python\"\npath = {python:?}\nwrite = [{write:?}]\n");
     let variables = [
         ("REDIS_URL", url.as_str()),
         ("MCP_IDEMPOTENCY_LEASE_MS", "1500"),

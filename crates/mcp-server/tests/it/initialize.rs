@@ -30,9 +30,9 @@ fn tool_names(result: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn npms_everything_server_is_started_and_its_tools_are_listed() {
-    let node = fetched::node22();
-    let server =
-        Server::with_policy(&format!("[[command]]\nname = \"node\"\npath = {node:?}\n")).await;
+    let (node, modules) = (fetched::node22(), fetched::node_modules());
+    let policy = format!("[[command]]\nname = \"node\"\npath = {node:?}\nread = [{modules:?}]\n");
+    let server = Server::with_policy(&policy).await;
     let arguments = json!({"name": "everything", "command": "node", "args": [fetched::everything_server_js(), "stdio"]});
     let result = server.initialize(arguments).await;
     let content = &result["structuredContent"];
@@ -97,7 +97,10 @@ async fn a_server_behind_a_url_is_asked_if_the_policy_covers_it() {
         result["structuredContent"]["protocolVersion"], "2026-07-28",
         "{result}"
     );
-    assert_eq!(tool_names(&result), ["server_initialize"]);
+    let names = tool_names(&result);
+    for tool in ["publish_server", "server_initialize"] {
+        assert!(names.contains(&tool), "{names:?}");
+    }
 
     let arguments = json!({"name": "other", "type": "http", "url": format!("{}/message?key=hunter2", other.url)});
     let result = server.initialize(arguments).await;

@@ -1,5 +1,6 @@
 //! The server as its callers see it: its own process, or replicas of the example server, spoken to over HTTP.
 
+mod artifacts;
 mod audit;
 mod behind_the_gate;
 mod callers;
@@ -13,10 +14,13 @@ mod health;
 mod idempotency;
 mod initialize;
 mod keys;
+mod launching;
 mod limits;
 mod malformed;
+mod own_tool;
 mod panics;
 mod places;
+mod publish;
 mod questions;
 mod replica;
 mod sdks;
@@ -24,5 +28,6 @@ mod server;
 mod sse;
 mod start;
 mod streams;
+mod svg;
 mod tasks;
 mod tls;

@@ -12,8 +12,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) url: String,
-    // Kept until the end: the policy file lies in it.
-    _folder: tempfile::TempDir,
+    /// Kept until the end: `policy.toml` lies in it.
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What a server answered.
@@ -22,6 +22,15 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The tool of that name, of an answer to `tools/list`.
+    pub(crate) fn tool(&self, name: &str) -> &Value {
+        let tools = self.body["result"]["tools"].as_array();
+        let tool = tools.and_then(|tools| tools.iter().find(|tool| tool["name"] == name));
+        tool.unwrap_or_else(|| panic!("no tool {name}: {self:?}"))
+    }
 }
 
 impl Server {
@@ -40,12 +49,36 @@ impl Server {
         Self::with(policy, &[]).await
     }
 
-    /// A server with that launch policy and more variables.
-    pub(crate) async fn with(policy: &str, variables: &[(&str, &str)]) -> Self {
+    /// A server with a database of its own, and these variables.
+    pub(crate) async fn with_database(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let builder = Self::builder().env("STATE_DIRECTORY", folder.path().display());
+        Self::in_folder(folder, builder, "", variables).await
+    }
+
+    /// A server with that launch policy and more variables. It has no place for a database unless they name one.
+    pub(crate) async fn with(policy: &str, variables: &[(&str, &str)]) -> Self {
+        Self::by(Self::builder(), policy, variables).await
+    }
+
+    /// The same, started by `builder`.
+    pub(crate) async fn by(
+        builder: ProcessBuilder,
+        policy: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), builder, policy, variables).await
+    }
+
+    async fn in_folder(
+        folder: tempfile::TempDir,
+        builder: ProcessBuilder,
+        policy: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let file = folder.path().join("policy.toml");
         std::fs::write(&file, policy).unwrap();
-        let mut process = Self::builder()
+        let mut process = builder
             .env("PORT", 0)
             .env("MCP_LAUNCH_POLICY", file.display())
             .envs(variables.iter().copied())
@@ -56,7 +89,7 @@ impl Server {
         Self {
             process,
             url: format!("http://{address}"),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -77,6 +110,15 @@ impl Server {
             .post(format!("{}{path}", self.url))
             .headers(map)
             .body(body);
+        answer(request.timeout(PATIENCE)).await
+    }
+
+    /// GETs `path` with `headers`.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
         answer(request.timeout(PATIENCE)).await
     }
 

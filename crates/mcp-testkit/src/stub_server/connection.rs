@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub struct Connection(CancellationToken);
 
 impl Connection {
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.0.cancel();
     }
 }
@@ -33,13 +33,13 @@ impl Connected<IncomingStream<'_, Listener>> for Connection {
 }
 
 /// A listener whose connections end with it.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     stop: CancellationToken,
 }
 
 impl Listener {
-    pub(super) fn new(listener: TcpListener, stop: CancellationToken) -> Listener {
+    pub(crate) fn new(listener: TcpListener, stop: CancellationToken) -> Listener {
         Listener { listener, stop }
     }
 }
@@ -66,7 +66,7 @@ impl axum::serve::Listener for Listener {
 }
 
 /// A stream that fails, and resets its peer, once its token is cancelled.
-pub(super) struct Breakable {
+pub(crate) struct Breakable {
     stream: TcpStream,
     token: CancellationToken,
     broken: Pin<Box<WaitForCancellationFutureOwned>>,

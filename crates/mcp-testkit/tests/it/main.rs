@@ -1,6 +1,7 @@
 //! The kit keeps what it promises to the tests of other crates.
 
 mod kafka;
+mod postgres;
 mod process;
 mod redis;
 mod secure_kafka;

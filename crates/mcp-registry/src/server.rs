@@ -1,0 +1,158 @@
+//! The rules for a `server.json` beyond its schema: those of the official registry that need no network, and a few more.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::issue::{Issues, Place};
+use crate::{fields, name, package, transport, version};
+
+/// Where publishers may put what they like, in `_meta`.
+pub const PUBLISHER_META: &str = "io.modelcontextprotocol.registry/publisher-provided";
+/// Where the registry puts what it knows.
+pub const OFFICIAL_META: &str = "io.modelcontextprotocol.registry/official";
+/// Most bytes of [`PUBLISHER_META`], as compact JSON.
+const PUBLISHER_META_MAX: usize = 4 * 1024;
+/// Characters that no URI has (RFC 3986 §2) and that break out of an attribute of HTML.
+const NO_URI: [char; 8] = ['"', '\'', '<', '>', ' ', '\t', '\n', '\r'];
+
+type Object = Map<String, Value>;
+
+/// Checks a document that may not even fit the schema: what has another type than it should is passed over, for the
+/// schema has an issue about it.
+pub(crate) fn check(server: &Object, issues: &mut Issues) {
+    let root = Place::top("server");
+    fields::check(server, &root, issues);
+    if let Some(text) = text(server, "name") {
+        name::check(text, &root.field("name"), issues);
+    }
+    if let Some(text) = text(server, "version") {
+        version::check(text, &root.field("version"), issues);
+    }
+    if text(server, "title").is_some_and(|title| title.trim().is_empty()) {
+        issues.add(
+            &root.field("title"),
+            "title-blank",
+            "a title is more than space: leave it out, or write one",
+        );
+    }
+    if let Some(url) = text(server, "websiteUrl") {
+        let place = root.field("websiteUrl");
+        if !is_https(url) || url.contains(NO_URI) {
+            issues.add(
+                &place,
+                "website-url",
+                "must be an absolute https URL, with quotes, angle brackets and spaces percent-encoded",
+            );
+        }
+    }
+    for (index, icon) in objects(server, "icons") {
+        if text(icon, "src").is_some_and(|src| !is_https(src)) {
+            let icons = root.field("icons");
+            issues.add(
+                &icons.index(index).field("src"),
+                "icon-src",
+                "must be an absolute https URL",
+            );
+        }
+    }
+    if let Some(repository) = object(server, "repository") {
+        check_repository(repository, &root.field("repository"), issues);
+    }
+    for (index, package) in objects(server, "packages") {
+        package::check(package, &root.field("packages").index(index), issues);
+    }
+    transport::check_remotes(server, &root.field("remotes"), issues);
+    if let Some(meta) = object(server, "_meta") {
+        check_meta(meta, &root.field("_meta"), issues);
+    }
+}
+
+/// Only the two hosts that the official registry can look at.
+fn check_repository(repository: &Object, place: &Place<'_>, issues: &mut Issues) {
+    if let (Some(url), Some(source)) = (text(repository, "url"), text(repository, "source")) {
+        let is_repository = match source {
+            "github" => repository_path(url, "github.com").is_some_and(|path| path.len() == 2),
+            "gitlab" => repository_path(url, "gitlab.com")
+                .is_some_and(|path| path.len() >= 2 && !path.contains(&"-")),
+            _ => false,
+        };
+        if !is_repository {
+            issues.add(
+                &place.field("url"),
+                "repository-url",
+                "must be https://github.com/owner/name with source github, or https://gitlab.com/group/name with \
+                 source gitlab",
+            );
+        }
+    }
+    let subfolder = text(repository, "subfolder").unwrap_or_default();
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_path_byte);
+    if !subfolder.is_empty() && !subfolder.split('/').all(is_plain) {
+        issues.add(
+            &place.field("subfolder"),
+            "repository-subfolder",
+            "must be a path below the repository's root: letters, digits, dots, underscores, hyphens, single slashes; \
+             no `.` or `..`, and no slash at its ends",
+        );
+    }
+}
+
+/// The parts of the path of a repository at that host.
+fn repository_path<'a>(url: &'a str, host: &str) -> Option<Vec<&'a str>> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    let rest = rest.strip_prefix("www.").unwrap_or(rest);
+    let path = rest.strip_prefix(host)?.strip_prefix('/')?;
+    let parts: Vec<_> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+    let is_part = |part: &&str| !part.is_empty() && part.bytes().all(is_path_byte);
+    parts.iter().all(is_part).then_some(parts)
+}
+
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+fn check_meta(meta: &Object, place: &Place<'_>, issues: &mut Issues) {
+    if let Some(provided) = meta.get(PUBLISHER_META) {
+        let size = provided.to_string().len();
+        if size > PUBLISHER_META_MAX {
+            issues.add(
+                &place.field(PUBLISHER_META),
+                "publisher-meta-size",
+                format!("has {size} bytes; the most are {PUBLISHER_META_MAX}"),
+            );
+        }
+    }
+    for key in meta.keys().filter(|key| *key != PUBLISHER_META) {
+        issues.add(
+            &place.field(key),
+            "meta-key",
+            format!("only {PUBLISHER_META} is a publisher's to fill"),
+        );
+    }
+}
+
+fn is_https(url: &str) -> bool {
+    url.starts_with("https://") && Url::parse(url).is_ok_and(|url| url.has_host())
+}
+
+/// The text of a field, if it is one.
+pub(crate) fn text<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
+    object.get(field)?.as_str()
+}
+
+/// The object in a field, if it is one.
+pub(crate) fn object<'a>(object: &'a Object, field: &str) -> Option<&'a Object> {
+    object.get(field)?.as_object()
+}
+
+/// The objects in an array, each with its index.
+pub(crate) fn objects<'a>(
+    object: &'a Object,
+    field: &str,
+) -> impl Iterator<Item = (usize, &'a Object)> {
+    let elements = object.get(field).and_then(Value::as_array);
+    let elements = elements.into_iter().flatten().enumerate();
+    elements.filter_map(|(index, element)| Some((index, element.as_object()?)))
+}

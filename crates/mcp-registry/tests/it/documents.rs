@@ -1,0 +1,219 @@
+use mcp_registry::{Issues, Publication, Validator};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+fn server() -> Value {
+    json!({
+        "$schema": mcp_registry::SCHEMA_URL,
+        "name": "com.example/weather",
+        "description": "Weather, by city",
+        "version": "1.2.3",
+    })
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn check(server: Value, tools: Value) -> Result<Publication, Issues> {
+    let Value::Array(tools) = tools else {
+        panic!("{tools} is no array");
+    };
+    Validator::default().check(object(server), tools)
+}
+
+/// Pointer and rule of each issue.
+fn issues(server: Value, tools: Value) -> Vec<(String, &'static str)> {
+    let issues = check(server, tools).unwrap_err();
+    let kept = issues.kept().iter();
+    kept.map(|issue| (issue.pointer.clone(), issue.rule))
+        .collect()
+}
+
+#[test]
+fn the_hash_is_of_the_content_and_not_of_its_spelling() {
+    let schema = json!({"type": "object", "properties": {"b": {}, "a": {}}});
+    let (one, other) = (
+        json!({"name": "one", "inputSchema": schema}),
+        json!({"inputSchema": {"properties": {"a": {}, "b": {}}, "type": "object"}, "name": "one"}),
+    );
+    let last = json!({"name": "two", "inputSchema": {"type": "object"}});
+    let reversed: Map<_, _> = object(server()).into_iter().rev().collect();
+    let first = check(server(), json!([one, last])).unwrap();
+    let second = check(reversed.into(), json!([last, other])).unwrap();
+    assert_eq!(first.sha256(), second.sha256());
+    // Made by hand from Python's `json.dumps(…, sort_keys=True, separators=(",", ":"))`.
+    assert_eq!(
+        first.sha256(),
+        "eaadab61a7d3eb498ad08851d8368fe59f73a04d5e25cccd5e322d2aad2bd4be"
+    );
+    for changed in [check(server(), json!([])), check(server(), json!([one]))] {
+        assert_ne!(changed.unwrap().sha256(), first.sha256());
+    }
+}
+
+#[test]
+fn a_publication_is_the_document_as_it_came() {
+    let mut document = server();
+    document["remotes"] = json!([
+        {"type": "sse", "url": "https://a.example/sse"},
+        {"type": "streamable-http", "url": "https://b.example/mcp"},
+    ]);
+    let publication = check(document.clone(), json!([])).unwrap();
+    assert_eq!(publication.name(), "com.example/weather");
+    assert_eq!(publication.version(), "1.2.3");
+    assert_eq!(publication.server().to_string(), document.to_string());
+    let urls: Vec<_> = publication.remote_urls().collect();
+    assert_eq!(urls, ["https://a.example/sse", "https://b.example/mcp"]);
+}
+
+#[test]
+fn tools_are_checked_each_at_its_place() {
+    let tools = json!([
+        {"name": "good", "title": "Good", "description": "x", "inputSchema": {"type": "object"}, "outputSchema": {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "annotations": {"readOnlyHint": true}},
+        {"name": "draft-07", "inputSchema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "definitions": {}}},
+    ]);
+    check(server(), tools).unwrap();
+    let bad = json!([
+        "no object",
+        {"inputSchema": {"type": "object"}},
+        {"name": "white space", "inputSchema": {"type": "object"}},
+        {"name": "none"},
+        {"name": "text", "inputSchema": "object"},
+        {"name": "array", "inputSchema": {"type": "array"}},
+        {"name": "kind", "inputSchema": {"type": "object", "properties": {"a": {"type": "text"}}}},
+        {"name": "kind", "inputSchema": {"type": "object"}},
+        {"name": "out", "inputSchema": {"type": "object"}, "outputSchema": {"required": "a"}},
+        {"name": "dialect", "inputSchema": {"$schema": "https://example.com/schema", "type": "object"}},
+        {"name": "old", "inputSchema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "minimum": "1"}},
+        {"name": "title", "title": 1, "inputSchema": {"type": "object"}},
+    ]);
+    let expected = [
+        ("/tools/0", "tool"),
+        ("/tools/1/name", "tool-name"),
+        ("/tools/2/name", "tool-name"),
+        ("/tools/3/inputSchema", "tool-schema"),
+        ("/tools/4/inputSchema/type", "tool-schema"),
+        ("/tools/4/inputSchema", "tool-schema"),
+        ("/tools/5/inputSchema/type", "tool-schema"),
+        ("/tools/6/inputSchema/properties/a/type", "tool-schema"),
+        ("/tools/7/name", "tool-name"),
+        ("/tools/8/outputSchema/required", "tool-schema"),
+        ("/tools/9/inputSchema/$schema", "tool-schema-dialect"),
+        ("/tools/10/inputSchema/minimum", "tool-schema"),
+        ("/tools/11/title", "tool"),
+    ];
+    let expected = expected.map(|(pointer, rule)| (pointer.to_owned(), rule));
+    assert_eq!(issues(server(), bad), expected);
+}
+
+#[test]
+fn what_is_too_large_is_not_looked_at_further() {
+    let mut document = server();
+    document["name"] = json!(7);
+    document["x"] = json!("x".repeat(300 * 1024));
+    assert_eq!(
+        issues(document, json!([])),
+        [("/server".to_owned(), "size")]
+    );
+    let large = json!([{"name": "a", "inputSchema": {"type": "object", "description": "x".repeat(600 * 1024)}}]);
+    assert_eq!(issues(server(), large), [("/tools".to_owned(), "size")]);
+    let many: Vec<_> = (0..513)
+        .map(|number| json!({"name": format!("t{number}"), "inputSchema": {"type": "object"}}))
+        .collect();
+    assert_eq!(
+        issues(server(), many.into()),
+        [("/tools".to_owned(), "tools-count")]
+    );
+}
+
+#[test]
+fn issues_show_no_values() {
+    let mut document = server();
+    document["packages"] = json!([{"registryType": 1, "identifier": "x", "transport": {"type": "stdio"}, "environmentVariables": [{"name": "K", "value": ["hunter2"]}]}]);
+    document["title"] = json!({"password": "hunter2"});
+    let refused = check(document, json!([])).unwrap_err();
+    let shown = format!("{refused} {refused:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.contains("/server/packages/0/environmentVariables/0/value"),
+        "{shown}"
+    );
+}
+
+/// Any JSON, with the names and texts that mean something here.
+fn documents() -> impl Strategy<Value = Value> {
+    const WORDS: &str = "name|version|server|packages|remotes|url|type|transport|named|stdio|sse|oci|mcpb|npm|identifier|\
+         https://\\{a\\}:\\{b\\}/c|http://\\[::1\\]|inputSchema|object|\\$ref|\\$schema|#|_meta|icons|src|repository|\
+         registryType|com\\.example/w1|1\\.2\\.3|latest|variables|packageArguments";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        WORDS.prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((WORDS, inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// A good document with one of its parts replaced by anything.
+fn mutated() -> impl Strategy<Value = Value> {
+    const FIELDS: [&str; 12] = [
+        "$schema",
+        "name",
+        "description",
+        "version",
+        "title",
+        "packages",
+        "remotes",
+        "repository",
+        "icons",
+        "_meta",
+        "websiteUrl",
+        "other",
+    ];
+    (prop::sample::select(&FIELDS[..]), documents()).prop_map(|(field, value)| {
+        let mut document = server();
+        document[field] = value;
+        document
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_document_gets_an_answer_with_places_in_it(document in prop_oneof![mutated(), documents()], tools in prop::collection::vec(documents(), 0..3)) {
+        let Value::Object(fields) = document else { return Ok(()) };
+        let whole = json!({"server": fields, "tools": tools});
+        match Validator::default().check(fields, tools) {
+            Ok(publication) => prop_assert!(publication.name().len() <= 200 && !publication.version().is_empty()),
+            Err(issues) => {
+                prop_assert!(!issues.is_empty());
+                for issue in issues.kept() {
+                    // A place is there, or is that of a field that is missing.
+                    let parent = issue.pointer.rsplit_once('/').unwrap().0;
+                    let is_cut = issue.pointer.ends_with('…');
+                    prop_assert!(is_cut || whole.pointer(parent).is_some(), "{} in {whole}", issue.pointer);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_published_passes_again(document in mutated()) {
+        if let Ok(publication) = check(document, json!([])) {
+            let again = check(publication.server().clone(), publication.tools().clone()).unwrap();
+            prop_assert_eq!(again.sha256(), publication.sha256());
+        }
+    }
+}

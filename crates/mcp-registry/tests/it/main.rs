@@ -1,0 +1,4 @@
+//! Whole documents, good and bad.
+
+mod corpus;
+mod documents;

@@ -1,0 +1,91 @@
+//! A cgroup (version 2) for one program, below a folder that the operator has set aside for it. The kernel counts for all
+//! its processes together there, and ends all of them in one stroke.
+//!
+//! Only by the operator's wish: moving a process into a cgroup waits for every processor of the machine, some 10 ms.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use rustix::process::getpid;
+
+use crate::layers::resources::Resources;
+
+/// A cgroup that this process has made.
+pub(super) struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes one below `parent`, whose `cgroup.subtree_control` has `cpu`, `memory` and `pids`.
+    pub(super) fn make(parent: &Path, resources: &Resources) -> io::Result<Self> {
+        let path = parent.join(format!("mcp-launch-{}", getpid().as_raw_pid()));
+        fs::create_dir(&path).map_err(|error| named(&path, error))?;
+        let cgroup = Self(path);
+        for (file, text) in [
+            ("pids.max", resources.processes.to_string()),
+            ("memory.max", resources.memory_bytes.to_string()),
+            // Two processors: of 100 ms, so many microseconds.
+            ("cpu.max", "200000 100000".to_owned()),
+        ] {
+            cgroup.write(file, &text)?;
+        }
+        // Where there is no swap, there is no such file.
+        let _ = cgroup.write("memory.swap.max", "0");
+        Ok(cgroup)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Ends everything in it, also what is just being forked.
+    pub(super) fn kill(&self) {
+        let _ = self.write("cgroup.kill", "1");
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        let path = self.0.join(file);
+        // Never made here: in a folder that is no cgroup this must fail.
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(|error| named(&path, error))?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| named(&path, error))
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // It is empty by now; if it is not, the error would be heard by nobody.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Moves this process into the cgroup at `path`.
+pub(super) fn join(path: &Path) -> io::Result<()> {
+    let file = path.join("cgroup.procs");
+    fs::write(&file, "0").map_err(|error| named(&file, error))
+}
+
+/// Why no cgroup with every limit can be made below `parent`.
+pub(crate) fn lacks(parent: &Path) -> Option<String> {
+    let shown = parent.display();
+    let Ok(given) = fs::read_to_string(parent.join("cgroup.subtree_control")) else {
+        return Some(format!("{shown} is no cgroup of version 2"));
+    };
+    let lacking: Vec<_> = ["cpu", "memory", "pids"]
+        .into_iter()
+        .filter(|name| !given.split_whitespace().any(|given| given == *name))
+        .collect();
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        return Some(format!("{shown} gives its children no {lacking}"));
+    }
+    access(parent, Access::WRITE_OK)
+        .err()
+        .map(|error| format!("{shown}: {error}"))
+}
+
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,47 @@
+//! The launcher's look at its processes: how many they are, and how much memory they have. The kernel bounds each of them,
+//! and all of them together only where there is a namespace or a cgroup.
+
+use rustix::param::page_size;
+use rustix::process::Pid;
+
+use super::tree::{self, Entry};
+use crate::layers::resources::Resources;
+
+/// What is over its bound among the processes below `root`; the end of a sentence that begins with the program's name.
+pub(super) fn excess(root: Pid, resources: &Resources) -> Option<String> {
+    let all = tree::processes();
+    let below = tree::descendants(&all, root);
+    let of_them: Vec<&Entry> = all
+        .iter()
+        .filter(|entry| below.contains(&entry.pid))
+        .collect();
+    let count: u64 = of_them.iter().map(|entry| entry.threads).sum();
+    let most = resources.processes;
+    if count > most {
+        return Some(format!(
+            "had {count} processes and threads, {most} are allowed (`processes`)"
+        ));
+    }
+    let page = page_size() as u64;
+    let most = resources.memory_bytes;
+    let resident: u64 = of_them.iter().map(|entry| entry.resident * page).sum();
+    if resident <= most {
+        return None;
+    }
+    // What forks share was counted for each of them: only now is it worth the time to ask for their shares.
+    let bytes: u64 = of_them
+        .iter()
+        .map(|entry| share(entry.pid).unwrap_or(entry.resident * page))
+        .sum();
+    (bytes > most)
+        .then(|| format!("used {bytes} bytes of memory, {most} are allowed (`memory_bytes`)"))
+}
+
+/// The process's proportional share of its memory, in bytes.
+fn share(pid: Pid) -> Option<u64> {
+    let path = format!("/proc/{}/smaps_rollup", pid.as_raw_pid());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1_024)
+}

@@ -1,0 +1,162 @@
+//! What `server_initialize` may start, how that is boxed in, and how changes of the policy are taken up.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use mcp_runtime::Conditions;
+use mcp_runtime::vars::{ConfigError, Vars, invalid};
+use mcp_sandbox::{Folders, LaunchPolicy, Layer, Missing, Mode, Sandbox};
+use metrics::gauge;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::reload;
+use crate::metric_definitions as metric;
+
+/// The variables of launching.
+#[derive(Clone, Debug, Default)]
+pub struct LaunchConfig {
+    /// `MCP_LAUNCH_POLICY` or `MCP_ALLOWED_COMMANDS` (deny all).
+    pub policy: LaunchPolicy,
+    /// `MCP_SANDBOX` (best-effort): what happens where the kernel lacks a layer.
+    pub mode: Mode,
+    file: Option<PolicyFile>,
+}
+
+/// A policy that may change.
+#[derive(Clone)]
+struct PolicyFile {
+    path: PathBuf,
+    /// What it passes on to programs comes from here.
+    vars: Vars,
+}
+
+impl fmt::Debug for PolicyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PolicyFile").field(&self.path).finish()
+    }
+}
+
+impl PolicyFile {
+    fn read(&self, text: &str) -> Result<LaunchPolicy, String> {
+        let lookup = |name: &str| self.vars.get(name).map(str::to_owned);
+        LaunchPolicy::from_text(&self.path, text, &lookup).map_err(|error| error.to_string())
+    }
+}
+
+impl LaunchConfig {
+    /// Reads and checks the variables; files and commands that a policy names are looked up here.
+    ///
+    /// # Errors
+    /// The first variable that does not fit.
+    pub(crate) fn from_vars(vars: &Vars) -> Result<Self, ConfigError> {
+        let modes = [
+            ("best-effort", Mode::BestEffort),
+            ("require", Mode::Require),
+        ];
+        let mode = vars.choice("MCP_SANDBOX", Mode::BestEffort, &modes)?;
+        let lookup = |name: &str| vars.get(name).map(str::to_owned);
+        let commands = vars.list("MCP_ALLOWED_COMMANDS")?;
+        let Some(path) = vars.path("MCP_LAUNCH_POLICY") else {
+            let policy = if commands.is_empty() {
+                LaunchPolicy::deny_all()
+            } else {
+                let folders = Folders {
+                    env_dir: vars.path("MCP_ENV_DIR"),
+                    work_dir: vars.path("MCP_WORK_DIR"),
+                };
+                LaunchPolicy::allow_commands(&commands, folders, &lookup).map_err(|error| {
+                    let allowed = format!("programs that exist: {error}");
+                    invalid("MCP_ALLOWED_COMMANDS", &commands.join(","), allowed)
+                })?
+            };
+            return Ok(Self {
+                policy,
+                mode,
+                file: None,
+            });
+        };
+        let refused =
+            |allowed: String| invalid("MCP_LAUNCH_POLICY", &path.to_string_lossy(), allowed);
+        if !commands.is_empty() {
+            return Err(refused(
+                "the only one: MCP_ALLOWED_COMMANDS is set too; give one of them".into(),
+            ));
+        }
+        let policy = LaunchPolicy::from_file(&path, &lookup)
+            .map_err(|error| refused(format!("a policy file: {error}")))?;
+        let vars = vars.clone();
+        Ok(Self {
+            policy,
+            mode,
+            file: Some(PolicyFile { path, vars }),
+        })
+    }
+
+    /// The sandbox that these describe.
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        Sandbox::new(self.policy.clone()).mode(self.mode)
+    }
+
+    /// Says which layers are missing, in the log and in `/ready`, and takes up changes of the policy until `stop`.
+    pub(crate) async fn follow(
+        &self,
+        sandbox: &Sandbox,
+        ready: &Conditions,
+        stop: CancellationToken,
+    ) {
+        tokio::select! {
+            lacks = lacks(sandbox) => self.tell(lacks, ready),
+            () = stop.cancelled() => return,
+        }
+        let Some(file) = self.file.clone() else {
+            return;
+        };
+        let apply = |texts: &[String]| {
+            let policy = file.read(&texts[0])?;
+            let names: Vec<_> = policy.command_names().collect();
+            let done = format!("in force, with the commands {names:?}");
+            sandbox.replace_policy(policy);
+            Ok(done)
+        };
+        reload::watch("MCP_LAUNCH_POLICY", vec![file.path.clone()], apply, stop).await;
+    }
+
+    /// Says which layers are missing: in the log, in `/ready` and in the metrics.
+    fn tell(&self, lacks: Result<Vec<Missing>, String>, ready: &Conditions) {
+        for layer in Layer::ALL {
+            let is_missing = match &lacks {
+                Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
+                Err(_) => true,
+            };
+            gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
+        }
+        let text = match lacks {
+            Ok(lacks) if lacks.is_empty() => return,
+            Ok(lacks) => {
+                let texts: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+                texts.join("; ")
+            }
+            Err(error) => error,
+        };
+        match self.mode {
+            Mode::BestEffort => tracing::warn!("programs are boxed in without: {text}"),
+            Mode::Require => tracing::error!(
+                "no program is started (MCP_SANDBOX=require), for this is missing: {text}"
+            ),
+        }
+        ready.notice("sandbox").says(text);
+    }
+}
+
+/// The layers that are missing and that nothing makes up for, or why no program can be boxed in at all. Without a command
+/// in the policy nothing is missing.
+async fn lacks(sandbox: &Sandbox) -> Result<Vec<Missing>, String> {
+    if sandbox.policy().command_names().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let missing = sandbox.missing().await?.iter();
+    Ok(missing
+        .filter(|missing| missing.is_a_loss())
+        .cloned()
+        .collect())
+}

@@ -1,0 +1,79 @@
+//! An SVG is read, cleaned and drawn in a process of its own, which has no rights and can be killed: what a picture costs is
+//! known only when it is drawn.
+
+use std::time::Duration;
+
+use mcp_core::{ErrorCode, Failure, RemovedContent};
+use mcp_sandbox::Mode;
+use mcp_sandbox::confined::{Confined, ConfinedError, Role};
+use mcp_svg::{Limits, Processed, Removed};
+
+/// Runs in the confined process. An executable with these tools calls `mcp_sandbox::confined::run_if_requested` with it.
+pub const ROLE: Role = Role::new("svg-check", process);
+
+/// Ten times what the limits of a file allow for.
+const TIME: Duration = Duration::from_secs(3);
+const MEMORY: u64 = 256 << 20;
+
+/// A picture that can be shown to anyone.
+pub(crate) struct Checked {
+    pub(crate) svg: String,
+    pub(crate) preview: Vec<u8>,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) removed: Vec<RemovedContent>,
+}
+
+/// Why there is none.
+pub(crate) enum NotChecked {
+    /// The SVG is at fault.
+    Refused(String),
+    /// The machine is.
+    NotRun(Failure),
+}
+
+/// In the confined process: from the text to the outcome as JSON.
+fn process(input: Vec<u8>) -> Result<Vec<u8>, String> {
+    let processed =
+        mcp_svg::process(&input, &Limits::default()).map_err(|error| error.to_string())?;
+    serde_json::to_vec(&processed).map_err(|error| error.to_string())
+}
+
+/// Cleans and draws `svg`. `mode` decides what happens where the kernel can't box the process in fully (`MCP_SANDBOX`).
+pub(crate) async fn check(svg: &str, mode: Mode) -> Result<Checked, NotChecked> {
+    let confined = Confined::new(&ROLE)
+        .wall_clock(TIME)
+        .memory_bytes(MEMORY)
+        .require_layers(mode == Mode::Require);
+    let output = confined.run(svg.as_bytes()).await.map_err(not_checked)?;
+    let processed: Processed = serde_json::from_slice(&output).map_err(|error| {
+        let what = format!("what the confined process answers can't be read: {error}");
+        NotChecked::NotRun(Failure::new(ErrorCode::LaunchFailed, what))
+    })?;
+    let Processed { svg, preview } = processed;
+    let removed = svg.removed.into_iter();
+    Ok(Checked {
+        svg: svg.svg,
+        preview: preview.data,
+        width: svg.width,
+        height: svg.height,
+        removed: removed
+            .map(|Removed { what, count }| RemovedContent { what, count })
+            .collect(),
+    })
+}
+
+fn not_checked(error: ConfinedError) -> NotChecked {
+    match error {
+        ConfinedError::Refused(why) => NotChecked::Refused(why),
+        ConfinedError::InputTooLarge { .. }
+        | ConfinedError::Timeout(_)
+        | ConfinedError::OutOfMemory(_)
+        | ConfinedError::OutputTooLarge(_)
+        | ConfinedError::Crashed(_) => NotChecked::Refused(format!("drawing it: {error}")),
+        ConfinedError::NotStarted(_) => NotChecked::NotRun(Failure::new(
+            ErrorCode::LaunchFailed,
+            format!("the SVG could not be checked: {error}"),
+        )),
+    }
+}
