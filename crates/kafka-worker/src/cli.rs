@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use kafka_worker::dlq::DlqCommand;
 use kafka_worker::variables;
+use mcp_runtime::pages::Pages;
 use mcp_runtime::probe::{Probe, connect};
 use mcp_runtime::{Vars, telemetry};
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Dlq(Box<DlqCommand>),
     /// Asks the worker that runs here with the same variables (ADMIN_BIND, ADMIN_PORT) how it is; exit code 0 only when well.
     Health(Probe),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 const EXAMPLES: &str = "\

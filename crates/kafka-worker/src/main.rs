@@ -17,6 +17,7 @@ async fn main() -> std::process::ExitCode {
             return kafka_worker::dlq::run("kafka-worker", *command, Vars::from_env()).await;
         }
         Some(cli::Command::Health(probe)) => cli::health(probe, &Vars::from_env()).await,
+        Some(cli::Command::Pages(pages)) => pages.run::<cli::Cli>().map_err(anyhow::Error::from),
         None => run().await,
     };
     match outcome {

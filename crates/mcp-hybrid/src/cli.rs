@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use kafka_worker::dlq::DlqCommand;
+use mcp_runtime::pages::Pages;
 
 /// Durable, horizontally scaled MCP tool calls: Kafka jobs in, MCP tool calls out.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     /// Work with dead letters: look at them, send them back, clear them away.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    #[command(flatten)]
+    Pages(Pages),
     /// The stdio MCP server that `dev` starts.
     #[command(hide = true)]
     DemoServer(DemoServerOptions),

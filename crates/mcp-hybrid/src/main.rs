@@ -29,6 +29,10 @@ fn main() -> ExitCode {
                         let vars = mcp_runtime::Vars::from_env();
                         Ok(kafka_worker::dlq::run("mcp-hybrid", command, vars).await)
                     }
+                    cli::Command::Pages(pages) => {
+                        pages.run::<cli::Cli>()?;
+                        Ok(ExitCode::SUCCESS)
+                    }
                     cli::Command::DemoServer(options) => demo_server::run(options).await,
                 }
             })

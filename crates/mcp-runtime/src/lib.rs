@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod flags;
 pub mod log_fields;
 pub mod metric;
+pub mod pages;
 pub mod probe;
 pub mod signals;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use mcp_runtime::pages::Pages;
 use mcp_runtime::probe::Probe;
 use mcp_runtime::{Vars, telemetry};
 use mcp_server::access::NewKey;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Asks the server that runs here with the same variables (BIND, PORT) how it is; exit code 0 only when well
     Health(Probe),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// About API keys.
@@ -59,6 +62,12 @@ impl Command {
                 .build()
                 .map_err(anyhow::Error::from)
                 .and_then(|runtime| runtime.block_on(mcp_server::health(probe, &Vars::from_env()))),
+            Self::Pages(pages) => {
+                return match pages.run::<Cli>() {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(&error.into()),
+                };
+            }
         };
         let printed = text.and_then(|text| {
             let mut out = std::io::stdout();

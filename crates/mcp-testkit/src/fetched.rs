@@ -46,6 +46,11 @@ pub fn python() -> PathBuf {
     in_cache("python/bin/python")
 }
 
+/// A Python with CycloneDX's library, which has the official schemas of a bill of materials.
+pub fn tools_python() -> PathBuf {
+    in_cache("tools/bin/python")
+}
+
 /// A Redis server's program: the fetched one, or the system's where there is none to fetch.
 pub fn redis_server() -> PathBuf {
     if cfg!(target_arch = "x86_64") {

@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod changelog;
 mod chaos;
+mod dist;
 mod docs;
+mod origin;
+mod sbom;
 
 use std::process::ExitCode;
 
@@ -12,14 +16,18 @@ use clap::Parser;
 #[command(name = "cargo xtask", arg_required_else_help = true)]
 enum Task {
     Chaos(Box<chaos::Options>),
+    Dist(dist::Options),
     Docs(docs::Options),
+    Sbom(sbom::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Chaos(options) => chaos::run(*options).await,
+        Task::Dist(options) => dist::run(&options).map(|()| true),
         Task::Docs(options) => docs::run(&mcp_testkit::fetched::repository(), &options),
+        Task::Sbom(options) => sbom::run(&options).map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
