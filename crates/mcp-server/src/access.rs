@@ -46,10 +46,11 @@ impl Access {
     /// The access that the configuration describes.
     pub(crate) fn new(config: &AccessConfig) -> Self {
         let keys = config.keys.as_ref().map(|file| file.keys.clone());
+        gate::register_reasons();
         Self(Arc::new(Shared {
             keys: keys.map(|keys| RwLock::new(Arc::new(keys))),
             anonymous: Arc::new(ApiKey::anonymous(config.limits)),
-            load: Load::new(config.max_in_flight, config.max_body_bytes_in_flight),
+            load: Load::new(config),
             audit: AuditLog::new(&config.audit),
             began: Instant::now(),
         }))
@@ -75,6 +76,19 @@ impl Access {
         &self.0.anonymous
     }
 
+    /// Whether a key that was in force still is.
+    pub(crate) fn is_in_force(&self, key: &ApiKey) -> bool {
+        self.keyring().is_none_or(|keys| keys.holds(key))
+    }
+
+    /// The key of that name and id.
+    pub(crate) fn named(&self, name: &str, id: &str) -> Option<Arc<ApiKey>> {
+        match self.keyring() {
+            Some(keys) => keys.named(name, id).cloned(),
+            None => Some(Arc::clone(self.anonymous())),
+        }
+    }
+
     fn age(&self) -> Duration {
         self.0.began.elapsed()
     }
@@ -94,6 +108,9 @@ impl Access {
         let access = self.clone();
         let apply = |texts: &[String]| {
             let keys = Keyring::parse(&texts[0], config.limits).map_err(|bad| bad.to_string())?;
+            if keys.len() == 0 {
+                return Err("the file holds no key".into());
+            }
             let done = format!("{} keys are in force", keys.len());
             access.replace(keys);
             Ok(done)

@@ -116,8 +116,8 @@ pub fn tools(config: &ServerConfig) -> Tools {
         .with(PublishServer::new(Arc::new(config.store.clone())))
 }
 
-/// Serves until told to stop; then takes no new connections, lets calls under way finish for the drain time, and cancels
-/// those that have not.
+/// Serves until told to stop; then takes no new connections, lets calls and tasks under way finish for the drain time, and
+/// cancels those that have not.
 ///
 /// # Errors
 /// When the configuration does not fit the tools, or the listener fails.
@@ -151,14 +151,16 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
     .await?;
     stopping.fails("the server is stopping");
     app.replica.drain();
-    let mut finished = std::pin::pin!(connections.shutdown());
+    let tasks = app.replica.tasks.ended();
+    let mut finished = std::pin::pin!(async { tokio::join!(connections.shutdown(), tasks) });
     if tokio::time::timeout(app.drain, &mut finished)
         .await
         .is_err()
     {
         tracing::warn!("calls are still under way after the drain time: cancelling them");
         app.replica.ended.cancel();
-        let _ = tokio::time::timeout(CLOSE, finished).await;
+        let closed = async { tokio::join!(app.replica.tasks.give_up(), finished) };
+        let _ = tokio::time::timeout(CLOSE, closed).await;
     }
     app.replica.ended.cancel();
     if tokio::time::timeout(CLOSE, app.tools.close())

@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
 use futures::future::{BoxFuture, try_join_all};
 use mcp_core::{ErrorCode, Failure};
 use rmcp::RoleServer;
@@ -38,7 +37,7 @@ use tokio::time::timeout;
 use crate::access::gate::Principal;
 use crate::replica::Replica;
 use crate::tasks::InTask;
-use outbox::Outbox;
+use outbox::{Outbox, event};
 pub(crate) use suspension::{Suspension, fits, wanted};
 
 /// How long a client may take to answer: it may have to ask a person. The call's own bound in time may be shorter.
@@ -325,10 +324,13 @@ impl Caller {
         message["jsonrpc"] = "2.0".into();
         message["id"] = question.id().into();
         let gone = || unanswered("the caller went away");
-        outbox.send(encode(&message)).await.map_err(|_| gone())?;
+        outbox.send(event(&message)).await.map_err(|_| gone())?;
         // A call that is given up meanwhile leaves it as it is, so that it can be told why.
         self.0.unanswered.fetch_add(1, Ordering::Relaxed);
-        let answered = timeout(ANSWER_MAX, question.answer()).await;
+        let answered = tokio::select! {
+            answered = timeout(ANSWER_MAX, question.answer()) => answered,
+            () = outbox.closed() => Ok(None),
+        };
         self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
         match answered {
             Ok(Some(Ok(answer))) => Ok(answer),
@@ -345,7 +347,7 @@ impl Caller {
         if let Some(outbox) = &self.0.outbox {
             let message = json!({"jsonrpc": "2.0", "method": method, "params": params});
             // A caller that is gone needs no news; its call ends by other means.
-            let _ = outbox.send(encode(&message)).await;
+            let _ = outbox.send(event(&message)).await;
         }
     }
 
@@ -414,12 +416,12 @@ pub(crate) fn owner(principal: Option<&Principal>) -> &str {
     principal.map_or("", |principal| principal.key.name())
 }
 
-pub(crate) fn encode(message: &impl Serialize) -> Bytes {
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
     // Most messages fit.
     let mut text = Vec::with_capacity(512);
     // Fails only for types with maps whose keys are no strings; a message has none.
     let _ = serde_json::to_writer(&mut text, message);
-    Bytes::from(text)
+    text
 }
 
 fn unanswered(what: impl Into<Cow<'static, str>>) -> Failure {

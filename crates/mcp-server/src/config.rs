@@ -38,8 +38,6 @@ pub struct ServerConfig {
     /// `MCP_STATE_KEY` or `MCP_STATE_KEY_FILE`: signs what clients carry from one request of a call to the next, so all
     /// replicas need the same. Without it they share one through Redis, and a replica that is alone makes its own.
     pub state_key: Option<Secret>,
-    /// `MCP_MAX_STREAMS` (16384): event streams open at once.
-    pub max_streams: usize,
     /// `MCP_DRAIN_MS` (25000): on SIGTERM, calls under way may finish for so long.
     pub drain: Duration,
     /// `MCP_MAX_BODY_BYTES` (4 MiB): the largest body of a request.
@@ -115,7 +113,6 @@ impl ServerConfig {
             redis_url: redis_url(vars)?,
             store: store(vars)?,
             state_key: state_key(vars)?,
-            max_streams: vars.number("MCP_MAX_STREAMS", 16_384, 1, 1_000_000)?,
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
@@ -265,6 +262,7 @@ mod tests {
             ("MCP_KEY_RATE", "-1"),
             ("MCP_KEY_BURST", "x"),
             ("MCP_KEY_CONCURRENCY", "x"),
+            ("MCP_KEY_STREAMS", "x"),
             ("MCP_MAX_IN_FLIGHT", "0"),
             ("MCP_MAX_CONNECTIONS", "0"),
             ("MCP_MAX_BODY_BYTES", "4 MiB"),

@@ -1,12 +1,19 @@
 //! Connections, with the bounds in time that `axum::serve` does not have.
 
 mod patient;
+mod wire;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,14 +28,15 @@ use crate::metric_definitions as metric;
 use crate::site::Site;
 use crate::tls::Tls;
 use patient::Patient;
+pub(crate) use wire::Wire;
 
 /// How long a connection may take to send the headers of its next request. It bounds idle connections too, so it is
 /// longer than clients keep theirs: the one that closes first must be the client, or it sends into a closed connection.
 const HEADERS: Duration = Duration::from_secs(75);
-/// Most bytes of a request's headers, and of what is read or written at once: anybody can send so much without a key.
-const BUFFER_MAX: usize = 32 * 1024;
-/// How long a client may read nothing of what is sent to it.
+/// How long a client may be behind with reading what is sent to it.
 const WRITES: Duration = Duration::from_secs(30);
+/// Most bytes of a request's headers, and of a body that are read at once.
+const BUFFER_MAX: usize = 32 * 1024;
 /// Before the next try where a connection can't be accepted, most likely because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -82,11 +90,13 @@ pub(crate) async fn accept(
             watcher: connections.watcher(),
             _counted: Counted::enter(),
         };
+        let wire = Wire::new(stream);
+        let hung_up = wire.hung_up();
         match tls.clone() {
-            None => tokio::spawn(connection.serve(stream)),
+            None => tokio::spawn(connection.serve(wire, hung_up)),
             Some(tls) => tokio::spawn(async move {
-                match tls.accept(stream).await {
-                    Ok(stream) => connection.serve(stream).await,
+                match tls.accept(wire).await {
+                    Ok(stream) => connection.serve(stream, hung_up).await,
                     Err(error) => tracing::debug!(error, "a TLS handshake failed"),
                 }
             }),
@@ -120,7 +130,12 @@ impl Drop for Counted {
 }
 
 impl Connection {
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    /// Serves it until it ends, or until its client hangs up while a request is under way.
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        hung_up: impl Future<Output = ()> + Send,
+    ) {
         let Self {
             http,
             site,
@@ -128,15 +143,92 @@ impl Connection {
             watcher,
             _counted,
         } = self;
+        let busy = Busy::default();
+        let requests = busy.clone();
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer);
             let site = Arc::clone(&site);
-            async move { Ok::<_, Infallible>(site.answer(request.map(Body::new)).await) }
+            let under_way = requests.begin();
+            async move {
+                let response = site.answer(request.map(Body::new)).await;
+                Ok::<_, Infallible>(under_way.through(response))
+            }
         });
         let stream = Patient::new(stream, WRITES);
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
+        let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+        let mut hung_up = pin!(hung_up);
+        // Asked after each step of the connection, and only then can a request have begun.
+        let left = poll_fn(|context| match busy.is() {
+            true => hung_up.as_mut().poll(context),
+            false => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            served = served => if let Err(error) = served {
+                tracing::debug!(%error, "a connection ended early");
+            },
+            () = left => tracing::debug!("a client hung up before it had its answer"),
         }
+    }
+}
+
+/// Whether a request is under way on a connection, of which there is one at a time.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn begin(&self) -> UnderWay {
+        self.0.store(true, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that has no answer yet.
+struct UnderWay(Busy);
+
+impl UnderWay {
+    /// Until the response has been made: an event stream is being made for as long as it lasts.
+    fn through(self, response: Response) -> Response {
+        if response.body().size_hint().exact().is_some() {
+            return response;
+        }
+        response.map(|body| {
+            Body::new(Unfinished {
+                body,
+                _request: self,
+            })
+        })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The body of a response that is made while it is sent.
+struct Unfinished {
+    body: Body,
+    _request: UnderWay,
+}
+
+impl HttpBody for Unfinished {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
     }
 }

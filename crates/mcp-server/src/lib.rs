@@ -17,6 +17,7 @@ pub mod metric_definitions;
 mod redis_link;
 mod relay;
 mod replica;
+mod running;
 mod sessions;
 mod site;
 mod spans;

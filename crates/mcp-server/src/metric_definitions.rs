@@ -26,7 +26,7 @@ mcp_runtime::metric_definitions! {
     /// 1 for a layer of the sandbox that the kernel or the container does not give, 0 for each other one.
     LAYER_MISSING: Gauge = "mcp_server_sandbox_layer_missing" [layer];
     /// Requests that were refused; `reason` as in the audit log, or `too-many-connections`.
-    REFUSED: Counter = "mcp_server_refused_total" [reason] when "the first one is refused";
+    REFUSED: Counter = "mcp_server_refused_total" [reason];
     /// Calls with an idempotency key; `outcome` is `stored`, `replayed`, `failed` (not stored) or `unreadable`.
     IDEMPOTENT_CALLS: Counter = "mcp_server_idempotent_calls_total" [outcome] when "a call has an idempotency key";
     /// Results kept in memory for repeated calls.
@@ -35,9 +35,9 @@ mcp_runtime::metric_definitions! {
     IDEMPOTENCY_BYTES: Gauge = "mcp_server_idempotency_bytes" [];
     /// Results that were dropped from memory before their time, for want of room.
     IDEMPOTENCY_EVICTED: Counter = "mcp_server_idempotency_evicted_total" [];
-    /// 1 while Redis answers, as far as it was asked; 0 while it does not.
+    /// 1 while Redis answers, 0 while it does not, or has not yet.
     REDIS_UP: Gauge = "mcp_server_redis_up" [] when "`REDIS_URL` is set";
-    /// Audit lines that were lost, because they could not be written as fast as they came.
+    /// Audit lines that were lost, because they could not be written, or not as fast as they came.
     AUDIT_LOST: Counter = "mcp_server_audit_lost_total" [];
     /// Changes of files that were taken up (`outcome` is `ok`) or not (`refused`); `what` is the files' variable, or `TLS`.
     RELOADS: Counter = "mcp_server_reloads_total" [what, outcome] when "a file of keys or certificates has changed";

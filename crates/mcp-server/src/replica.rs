@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use rmcp::ErrorData;
 use rmcp::model::InputResponses;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,6 +14,7 @@ use crate::caller::pending::Pending;
 use crate::config::ServerConfig;
 use crate::redis_link::RedisLink;
 use crate::relay::Relay;
+use crate::running::Running;
 use crate::sessions::Sessions;
 use crate::tasks::{TaskStore, Tasks};
 use states::{Source, States};
@@ -25,13 +25,13 @@ pub(crate) struct Replica {
     pub(crate) pending: Pending,
     pub(crate) sessions: Sessions,
     pub(crate) tasks: Tasks,
+    pub(crate) running: Running,
     pub(crate) relay: Relay,
     /// No new work comes: streams that wait for news end.
     pub(crate) draining: CancellationToken,
     /// What is still under way ends.
     pub(crate) ended: CancellationToken,
     states: States,
-    streams: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Replica {
@@ -46,22 +46,26 @@ impl Replica {
         let (relay, store, source) = match redis {
             Some(link) => (
                 Relay::redis(link),
-                TaskStore::Redis(link.connection()),
-                Source::Redis(link.connection()),
+                TaskStore::Redis(link.clone()),
+                Source::Redis(link.clone()),
             ),
             None => (Relay::None, TaskStore::memory(), Source::Own),
         };
         let source = config.state_key.clone().map_or(source, Source::Given);
         let id: Arc<str> = Uuid::new_v4().simple().to_string().into();
+        let ended = CancellationToken::new();
+        if let Some(link) = redis.cloned() {
+            tokio::spawn(ended.clone().run_until_cancelled_owned(link.follow()));
+        }
         Arc::new(Self {
             pending: Pending::new(Arc::clone(&id)),
             sessions: Sessions::new(Arc::clone(&id)),
             tasks: Tasks::new(Arc::clone(&id), store),
+            running: Running::default(),
             relay,
             draining: CancellationToken::new(),
-            ended: CancellationToken::new(),
+            ended,
             states: States::new(source),
-            streams: Arc::new(Semaphore::new(config.max_streams)),
             id,
         })
     }
@@ -70,13 +74,6 @@ impl Replica {
     pub(crate) fn drain(&self) {
         self.draining.cancel();
         self.sessions.drain();
-    }
-
-    /// The right to hold an event stream open, unless too many are.
-    pub(crate) fn stream(&self) -> Option<StreamPermit> {
-        let permit = Arc::clone(&self.streams).try_acquire_owned().ok()?;
-        metrics::gauge!(crate::metric_definitions::STREAMS).increment(1.0);
-        Some(StreamPermit { _permit: permit })
     }
 
     /// Signs the answers for the client to keep. Only the same caller, with the same request, can bring them back.
@@ -101,16 +98,5 @@ impl Replica {
         bound_to: &[u8],
     ) -> Result<InputResponses, ErrorData> {
         self.states.unseal(state, bound_to).await
-    }
-}
-
-/// The right to hold a stream open.
-pub(crate) struct StreamPermit {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        metrics::gauge!(crate::metric_definitions::STREAMS).decrement(1.0);
     }
 }

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use axum::http::request::Parts;
 use rmcp::model::{ProtocolVersion, RequestId};
 use serde_json::json;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::caller::outbox::Outbox;
+use crate::access::ApiKey;
+use crate::access::gate::PeerAddress;
+use crate::caller::outbox::{Outbox, event_of};
 use crate::relay::Receipt;
-use crate::transport::{Known, Reply};
+use crate::transport::{Held, Known, Reply};
 
 /// Calls of one session under way.
 const CALLS_MAX: usize = 64;
@@ -29,10 +30,16 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) outbox: Arc<Outbox>,
-    /// The request that opened it: it says who the client is.
-    pub(crate) parts: Parts,
+    pub(crate) opener: Opener,
     known: Mutex<Known>,
     calls: Mutex<HashMap<RequestId, AbortHandle>>,
+}
+
+/// Who opened a session: all that is kept of the request, for there may be many thousands.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    pub(crate) key: Arc<ApiKey>,
+    pub(crate) peer: Option<PeerAddress>,
 }
 
 /// Ends the session with its stream.
@@ -54,7 +61,7 @@ impl Sessions {
     /// Opens one; `None` while the server stops.
     pub(crate) fn open(
         &self,
-        parts: Parts,
+        opener: Opener,
         sessions: Weak<crate::replica::Replica>,
     ) -> Option<Opened> {
         if self.is_draining.load(Ordering::Acquire) {
@@ -63,7 +70,7 @@ impl Sessions {
         let id = format!("{}.{}", self.replica, Uuid::new_v4().simple());
         let session = Arc::new(Session {
             outbox: Arc::default(),
-            parts,
+            opener,
             known: Mutex::new(Known {
                 version: ProtocolVersion::V_2024_11_05,
                 capabilities: json!({}),
@@ -112,11 +119,12 @@ impl Session {
         *lock(&self.known) = known;
     }
 
-    /// Runs a call and puts its answer on the stream.
+    /// Runs a call and puts its answer on the stream. What the call holds it holds until its answer is read.
     pub(crate) fn run(
         self: &Arc<Self>,
         id: RequestId,
         call: impl Future<Output = Reply> + Send + 'static,
+        held: Held,
         sessions: Arc<crate::replica::Replica>,
     ) -> Receipt {
         let mut calls = lock(&self.calls);
@@ -128,7 +136,9 @@ impl Session {
         // It can't end before it is in the map: that is locked until then.
         let running = tokio::spawn(async move {
             let reply = call.await;
-            let _ = session.outbox.send(reply.body).await;
+            let answer = held.until_written(event_of(&reply.body));
+            drop(reply);
+            let _ = session.outbox.send(answer).await;
             lock(&session.calls).remove(&key);
             if sessions.sessions.is_draining.load(Ordering::Acquire) {
                 session.close_if_idle();

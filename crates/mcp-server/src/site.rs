@@ -16,6 +16,9 @@ use tracing::Instrument as _;
 use crate::metric_definitions as metric;
 use crate::transport::{Route, Routes};
 
+/// A method that the conventions do not name.
+const OTHER: &str = "_OTHER";
+
 /// Everything that is served.
 pub(crate) struct Site {
     mcp: Routes,
@@ -31,8 +34,10 @@ impl Site {
             mcp,
             admin,
             active: gauge!(metric::HTTP_ACTIVE),
-            well: Route::ALL
-                .map(|route| duration(route.path(), known(&route.method()), StatusCode::OK)),
+            well: Route::ALL.map(|route| {
+                let method = method_name(&route.method());
+                duration(route.path(), method, StatusCode::OK)
+            }),
         }
     }
 
@@ -45,18 +50,18 @@ impl Site {
         }
         let route = Route::of(path);
         let began = Instant::now();
-        let method = request.method().clone();
+        let method = method_name(request.method());
         let active = Active::enter(&self.active);
         let response = self.traced(route, request).await;
         drop(active);
         let status = response.status();
         match route {
-            Some(route) if status == StatusCode::OK && method == route.method() => {
+            Some(route) if status == StatusCode::OK && method == route.method().as_str() => {
                 self.well[route as usize].record(began.elapsed());
             }
             _ => {
                 let path = route.map_or("", Route::path);
-                duration(path, known(&method), status).record(began.elapsed());
+                duration(path, method, status).record(began.elapsed());
             }
         }
         response
@@ -70,11 +75,11 @@ impl Site {
             Sample::Drop(trace) => return trace.around(self.mcp.answer(route, request)).await,
             Sample::Record => {}
         }
-        let (method, path) = (known(request.method()), route.map_or("", Route::path));
+        let (method, path) = (method_name(request.method()), route.map_or("", Route::path));
         let span = tracing::info_span!(
             target: trace_context::TARGET,
             "request",
-            otel.name = format!("{method} {path}"),
+            otel.name = span_name(method, path),
             otel.kind = "server",
             http.request.method = method,
             http.route = path,
@@ -90,9 +95,16 @@ impl Site {
     }
 }
 
-/// The method's name, or `_OTHER` for one that anybody may have made up (semantic conventions for HTTP): each label of a
-/// metric is kept for as long as the process runs.
-fn known(method: &Method) -> &'static str {
+fn duration(route: &'static str, method: &'static str, status: StatusCode) -> Histogram {
+    histogram!(
+        metric::HTTP_DURATION,
+        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.as_str().to_owned()
+    )
+}
+
+/// The method as metrics and traces have it (OpenTelemetry semantic conventions, `http.request.method`): a caller makes up
+/// as many others as it likes.
+fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -103,15 +115,13 @@ fn known(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::TRACE => "TRACE",
         Method::PATCH => "PATCH",
-        _ => "_OTHER",
+        _ => OTHER,
     }
 }
 
-fn duration(route: &'static str, method: &'static str, status: StatusCode) -> Histogram {
-    histogram!(
-        metric::HTTP_DURATION,
-        "http_route" => route, "http_request_method" => method, "http_response_status_code" => status.as_str().to_owned()
-    )
+fn span_name(method: &str, path: &str) -> String {
+    let method = if method == OTHER { "HTTP" } else { method };
+    format!("{method} {path}")
 }
 
 /// Counts a request under way, also one whose caller goes away.
@@ -138,8 +148,8 @@ mod tests {
     fn methods_that_anybody_may_make_up_share_a_name() {
         for made_up in ["X0", "get", "PROPFIND"] {
             let method = Method::from_bytes(made_up.as_bytes()).unwrap();
-            assert_eq!(known(&method), "_OTHER");
+            assert_eq!(method_name(&method), OTHER);
         }
-        assert_eq!(known(&Method::POST), "POST");
+        assert_eq!(method_name(&Method::POST), "POST");
     }
 }

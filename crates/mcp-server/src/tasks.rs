@@ -1,6 +1,7 @@
 //! Tasks: calls that go on after their caller has been told their id. Their state lies in a store that every replica
 //! reads; what a client says to one finds its way to the replica that runs it. A task is its key's: to who has another
-//! key there is no such task. It holds the place of its call until it ends.
+//! key there is no such task. It holds the place of its call until it ends, and a server that stops waits for it as for
+//! a call.
 
 mod board;
 mod store;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use mcp_core::clock::rfc3339;
 use mcp_core::{Clock, ErrorCode, Failure};
 use rmcp::ErrorData;
@@ -19,6 +20,7 @@ use rmcp::model::{
     CallToolResult, CreateTaskResult, DetailedTask, InputRequests, InputResponses, Task,
     TaskPayload, TaskStatus,
 };
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -47,7 +49,21 @@ pub(crate) struct Tasks {
     running: Running,
 }
 
-type Running = Arc<Mutex<HashMap<String, (Arc<Board>, Option<AbortHandle>)>>>;
+/// A task under way: its state, and how to end its work once that has begun.
+type UnderWay = (Arc<Board>, Option<AbortHandle>);
+
+/// Those under way here, and who is told when one ends.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    tasks: Arc<Mutex<HashMap<String, UnderWay>>>,
+    ended: Arc<Notify>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, UnderWay>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A task, from within.
 #[derive(Clone, Debug)]
@@ -68,7 +84,8 @@ struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        lock(&self.running).remove(&self.id);
+        self.running.lock().remove(&self.id);
+        self.running.ended.notify_waiters();
     }
 }
 
@@ -99,14 +116,14 @@ impl Tasks {
         let owner = owner(principal.as_ref());
         let board = Arc::new(Board::new(owner, first, Arc::clone(&self.store)));
         {
-            let mut running = lock(&self.running);
+            let mut running = self.running.lock();
             if running.len() >= RUNNING_MAX {
                 return Err(unavailable("too many tasks run: try again later"));
             }
             running.insert(id.clone(), (Arc::clone(&board), None));
         }
         let listed = Listed {
-            running: Arc::clone(&self.running),
+            running: self.running.clone(),
             id: id.clone(),
         };
         board
@@ -124,7 +141,7 @@ impl Tasks {
             };
             board.finish(payload).await;
         });
-        if let Some(entry) = lock(&self.running).get_mut(&id) {
+        if let Some(entry) = self.running.lock().get_mut(&id) {
             entry.1 = Some(running.abort_handle());
         }
         Ok(CreateTaskResult::new(task))
@@ -206,7 +223,9 @@ impl Tasks {
 
     /// Hands answers to a task that runs here; false when it does not.
     pub(crate) async fn answer(&self, id: &str, answers: InputResponses) -> bool {
-        let board = lock(&self.running)
+        let board = self
+            .running
+            .lock()
             .get(id)
             .map(|(board, _)| Arc::clone(board));
         match board {
@@ -220,7 +239,7 @@ impl Tasks {
 
     /// Ends a task that runs here; false when none does.
     pub(crate) async fn stop(&self, id: &str) -> bool {
-        let running = lock(&self.running).get(id).cloned();
+        let running = self.running.lock().get(id).cloned();
         let Some((board, abort)) = running else {
             return false;
         };
@@ -229,6 +248,30 @@ impl Tasks {
             abort.abort();
         }
         true
+    }
+
+    /// Waits until none runs here.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.running.ended.notified();
+            if self.running.lock().is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Ends those that run here: the server stops, and another replica is asked about them.
+    pub(crate) async fn give_up(&self) {
+        let running: Vec<_> = self.running.lock().values().cloned().collect();
+        let ends = running.into_iter().map(async |(board, abort)| {
+            let error = ErrorData::internal_error("the server stopped: the task was ended", None);
+            board.finish(failed(&error)).await;
+            if let Some(abort) = abort {
+                abort.abort();
+            }
+        });
+        join_all(ends).await;
     }
 
     async fn stored(&self, id: &str, owner: &str) -> Result<DetailedTask, ErrorData> {
@@ -280,8 +323,4 @@ fn failed(error: &ErrorData) -> TaskPayload {
 
 fn unavailable(what: impl AsRef<str>) -> Failure {
     Failure::new(ErrorCode::ToolUnavailable, what)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,12 +11,12 @@ use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslMethod, SslVerifyMode, select
 use openssl::stack::Stack;
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::reload;
+use crate::connections::Wire;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -102,7 +102,7 @@ impl Tls {
     ///
     /// # Errors
     /// A sentence, for the log.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<SslStream<TcpStream>, String> {
+    pub(crate) async fn accept(&self, stream: Wire) -> Result<SslStream<Wire>, String> {
         let ssl = {
             let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner);
             Ssl::new(acceptor.context())

@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod called_tool;
 mod headers;
+mod held;
 pub(crate) mod message;
 mod methods;
 mod origin;
@@ -19,9 +20,11 @@ mod poster;
 mod request;
 pub(crate) mod sse;
 mod stream;
+mod weight;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -32,16 +35,19 @@ use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
 use crate::access::Access;
-use crate::access::gate::Refusal;
+use crate::access::gate::{PeerAddress, Principal, Refusal, StreamPermit};
 use crate::access::load::Room;
 use crate::artifacts::{self, Artifacts};
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
 use crate::config::ServerConfig;
 use crate::relay::{self, Errand, Receipt};
-use crate::replica::{Replica, StreamPermit};
+use crate::replica::Replica;
+use crate::running::{Listed, Sender, Tag};
+use admission::Admitted;
 use body::BadBody;
 pub(crate) use call::{Incoming, Known, Reply, Service};
+pub(crate) use held::Held;
 use message::Message;
 pub(crate) use poster::Poster;
 
@@ -119,7 +125,13 @@ impl Routes {
         // An OPTIONS that is no preflight request is not allowed.
         let origin = match self.guard.check(&request) {
             Ok(origin) => origin,
-            Err(response) => return *response,
+            Err(stopped) => {
+                if let Some(why) = stopped.why {
+                    let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
+                    self.service.access.refused(why, None, peer, None);
+                }
+                return *stopped.response;
+            }
         };
         let response = self.behind_the_guard(route, request).await;
         match origin {
@@ -171,24 +183,34 @@ async fn posted(service: &Arc<Service>, route: Route, request: Request) -> Respo
 /// The whole request, if it is JSON, and within its bounds; with the room that its body takes until it is answered.
 async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room), Response> {
     let (parts, body) = request.into_parts();
-    let refuse = |status, what: Cow<'static, str>| {
+    let refuse = |why, status, what: Cow<'static, str>| {
+        service.refused(why, &Sender::of(&parts), None);
         let error = ErrorData::invalid_request(what, None);
         self::error(status, None, error)
     };
     if !is_json(&parts.headers) {
         let what = "`Content-Type` must be application/json";
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, what.into()));
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(refuse("wrong-content-type", status, what.into()));
     }
-    let (status, bad) = match body::read(body, service.body_max, &service.access).await {
+    let key = parts.extensions.get::<Principal>();
+    let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
+    let read = body::read(body, service.body_max, &service.access, key).await;
+    let (why, status, bad) = match read {
         Ok((body, room)) => return Ok((parts, body, room)),
         Err(BadBody::NoRoom) => {
             return Err(service.refuse(Refusal::Overloaded, &parts, None, None));
         }
-        Err(bad @ BadBody::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, bad),
-        Err(bad @ BadBody::TooSlow) => (StatusCode::REQUEST_TIMEOUT, bad),
-        Err(bad @ BadBody::Broken) => (StatusCode::BAD_REQUEST, bad),
+        Err(BadBody::NoShare) => {
+            return Err(service.refuse(Refusal::TooManyAtOnce, &parts, None, None));
+        }
+        Err(bad @ (BadBody::TooLarge | BadBody::TooHeavy)) => {
+            ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, bad)
+        }
+        Err(bad @ BadBody::TooSlow) => ("body-too-slow", StatusCode::REQUEST_TIMEOUT, bad),
+        Err(bad @ BadBody::Broken) => ("body-broken", StatusCode::BAD_REQUEST, bad),
     };
-    Err(refuse(status, bad.sentence(service.body_max).into()))
+    Err(refuse(why, status, bad.sentence(service.body_max).into()))
 }
 
 async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Room) -> Response {
@@ -196,10 +218,12 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
         Ok(Message::Request { id, method, params }) => {
             let outbox = takes_events(&parts.headers).then(Arc::<Outbox>::default);
             let admitted = service.admit(&mut parts, &id, &method, params, outbox.is_some());
-            let permit = match admitted {
-                Ok(permit) => permit,
+            let Admitted { place, stream } = match admitted {
+                Ok(admitted) => admitted,
                 Err(refused) => return *refused,
             };
+            let held = Held::new(place, room);
+            let sender = Sender::of(&parts);
             let incoming = Incoming {
                 id: id.clone(),
                 method: &method,
@@ -207,47 +231,127 @@ async fn answer(service: &Arc<Service>, mut parts: Parts, body: &[u8], room: Roo
                 parts,
                 outbox: outbox.clone(),
                 known: None,
-                room,
             };
             match service.begin(incoming) {
-                Ok(call) => run(service, id, call, outbox, permit).await,
-                Err(refused) => respond(refused),
+                Ok(call) => run(service, id, sender, call, outbox, held, stream).await,
+                Err(refused) => {
+                    let tool = called_tool::called_tool(&method, params);
+                    service.refused(refused.why(), &sender, tool.as_deref());
+                    error(refused.0, Some(id), refused.1)
+                }
             }
         }
-        // Nothing of a caller outlives its request, so there is nothing that a notification could be about.
-        Ok(Message::Notification { .. }) => StatusCode::ACCEPTED.into_response(),
+        Ok(Message::Notification { method, params }) => {
+            // Nothing else of a caller outlives its request.
+            if let Some(id) = message::given_up(&method, params) {
+                Box::pin(withdraw(service, &Sender::of(&parts).tag(&id))).await;
+            }
+            StatusCode::ACCEPTED.into_response()
+        }
         Ok(Message::Answer { id, outcome }) => Box::pin(pass_on(service, id, outcome)).await,
-        Err(malformed) => error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error),
+        Err(malformed) => refuse_malformed(service, &parts, malformed),
     }
+}
+
+fn refuse_malformed(service: &Service, parts: &Parts, malformed: message::Malformed) -> Response {
+    service.refused("malformed", &Sender::of(parts), None);
+    error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error)
 }
 
 /// Runs a call until it has its answer, or something to say before that.
 async fn run(
     service: &Service,
     id: RequestId,
+    sender: Sender,
     mut call: call::Call,
     outbox: Option<Arc<Outbox>>,
+    held: Held,
     permit: Option<StreamPermit>,
 ) -> Response {
-    let Some(outbox) = outbox else {
-        return tokio::select! {
-            biased;
-            reply = call => respond(reply),
-            () = service.replica.ended.cancelled() => cancelled(id),
+    let replica = &service.replica;
+    let said = || outbox.as_ref().and_then(|outbox| outbox.try_next());
+    // Most calls have their answer at once, and can't be cancelled any more.
+    let (first, reply, listed) = match futures::poll!(&mut call) {
+        Poll::Ready(reply) => (said(), Some(reply), None),
+        Poll::Pending => {
+            let listed = Listed::new(replica, sender.tag(&id));
+            let says = async {
+                match &outbox {
+                    Some(outbox) => outbox.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                reply = &mut call => (said(), Some(reply), Some(listed)),
+                first = says => (first, None, Some(listed)),
+                () = replica.ended.cancelled() => return cancelled(id),
+                () = listed.cancelled() => return respond(given_up(id), Some(held)),
+            }
+        }
+    };
+    let (Some(outbox), Some(first)) = (outbox, first) else {
+        return match reply {
+            Some(reply) => respond(reply, Some(held)),
+            // It had something to say, to a stream that was closed before.
+            None => cancelled(id),
         };
     };
-    let (first, call, reply) = tokio::select! {
-        biased;
-        reply = &mut call => (outbox.try_next(), None, Some(reply)),
-        first = outbox.next() => (first, Some(call), None),
-        () = service.replica.ended.cancelled() => return cancelled(id),
-    };
-    match (first, reply) {
-        (None, Some(reply)) => respond(reply),
-        (first, reply) => match permit.or_else(|| service.replica.stream()) {
-            Some(permit) => stream::of_call(call, reply, first, outbox, permit),
-            None => busy(Some(id)),
+    let lasts = permit.is_some();
+    let key = sender.key.as_ref().unwrap_or(service.access.anonymous());
+    if let Some(permit) = permit.or_else(|| service.access.stream(key).ok()) {
+        let speaking = stream::Speaking {
+            id,
+            first: Some(first),
+            call: reply.is_none().then_some(call),
+            outbox,
+            reply,
+            held: Some(held),
+            listed,
+            permit,
+            lasts,
+        };
+        return speaking.respond();
+    }
+    // No stream is left: the answer comes without what was said before it, and what is asked meanwhile has nobody to
+    // answer it.
+    outbox.close();
+    let reply = match reply {
+        Some(reply) => reply,
+        None => tokio::select! {
+            biased;
+            reply = call => reply,
+            () = replica.ended.cancelled() => return cancelled(id),
+            () = stream::given_up(&listed) => given_up(id),
         },
+    };
+    respond(reply, Some(held))
+}
+
+/// Ends the one request that a client means by that tag, wherever it runs.
+async fn withdraw(service: &Service, tag: &Tag) {
+    let replica = &service.replica;
+    let (here, find) = (
+        replica.running.count(tag),
+        Errand::Find { tag: tag.clone() },
+    );
+    let Some(others) = replica.relay.ask_others(&replica.id, find).await else {
+        tracing::debug!("not all replicas answer: a call is not cancelled, it might be another's");
+        return;
+    };
+    let others: Vec<_> = others
+        .into_iter()
+        .filter(|(_, receipt)| *receipt != Receipt::Unknown)
+        .collect();
+    match (here, others.as_slice()) {
+        (1, []) => {
+            replica.running.cancel(tag);
+        }
+        (0, [(other, Receipt::Taken)]) => {
+            let withdraw = Errand::Withdraw { tag: tag.clone() };
+            replica.relay.send_to(&replica.id, other, withdraw).await;
+        }
+        _ => {}
     }
 }
 
@@ -291,6 +395,12 @@ fn busy(id: Option<RequestId>) -> Response {
     ([(header::RETRY_AFTER, RETRY_AFTER)], response).into_response()
 }
 
+/// What a call that its client has given up is answered, so that its request comes to an end.
+fn given_up(id: RequestId) -> Reply {
+    let what = ErrorData::internal_error("the call was cancelled by its client", None);
+    Reply::error(StatusCode::OK, Some(id), what)
+}
+
 fn cancelled(id: RequestId) -> Response {
     let stopping =
         ErrorData::internal_error("the server is stopping: the call was cancelled", None);
@@ -299,12 +409,16 @@ fn cancelled(id: RequestId) -> Response {
 
 /// A JSON-RPC error as an HTTP response.
 pub(crate) fn error(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Response {
-    respond(Reply::error(status, id, error))
+    respond(Reply::error(status, id, error), None)
 }
 
-fn respond(reply: Reply) -> Response {
+fn respond(Reply { status, body }: Reply, held: Option<Held>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (reply.status, json, reply.body).into_response()
+    let body = match held {
+        Some(held) => held.until_written(body),
+        None => body.into(),
+    };
+    (status, json, body).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

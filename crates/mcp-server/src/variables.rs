@@ -48,7 +48,7 @@ const VARIABLES: &[Variable] = &[
     ),
     Variable::new(
         "MCP_DRAIN_MS",
-        "on SIGTERM, calls under way may finish for so long",
+        "on SIGTERM, calls and tasks under way may finish for so long; a task that does not has failed",
     ),
     Variable::new(
         "MCP_KEY_RATE",
@@ -63,21 +63,29 @@ const VARIABLES: &[Variable] = &[
         "requests of one key under way on one replica, unless its line says another; 429 with `Retry-After` beyond. 0 is no limit",
     ),
     Variable::new(
+        "MCP_KEY_STREAMS",
+        "event streams of one key open at once on one replica, unless its line says another; 429 with `Retry-After` beyond. 0 is no limit",
+    )
+    .default("half of `MCP_MAX_STREAMS`; without keys 0"),
+    Variable::new(
         "MCP_MAX_IN_FLIGHT",
         "requests under way; 503 with `Retry-After` beyond",
     ),
-    Variable::new("MCP_MAX_BODY_BYTES", "largest body of a request; 413 beyond"),
+    Variable::new(
+        "MCP_MAX_BODY_BYTES",
+        "largest body of a request; 413 beyond. Its headers take 32 KiB at most, its `_meta` 64 KiB",
+    ),
     Variable::new(
         "MCP_MAX_BODY_BYTES_IN_FLIGHT",
-        "all bodies of requests under way, not below `MCP_MAX_BODY_BYTES`; 503 with `Retry-After` beyond",
+        "what all requests take until they are answered, and then their answers until they are read, not below `MCP_MAX_BODY_BYTES`; 503 with `Retry-After` beyond",
     ),
     Variable::new(
         "MCP_MAX_CONNECTIONS",
-        "open connections; those beyond are told 503 and closed",
+        "open connections; those beyond are told 503 and closed, with TLS only closed: a handshake would be work",
     ),
     Variable::new(
         "MCP_MAX_STREAMS",
-        "event streams open at once, subscriptions among them; 503 with `Retry-After` beyond",
+        "event streams open at once, subscriptions among them; 503 with `Retry-After` beyond. A call that has something to say when none is left is answered without it",
     ),
     Variable::new(
         "MCP_STATE_KEY",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use mcp_core::Clock;
 use mcp_core::clock::rfc3339;
 use mcp_core::text::bounded;
-use metrics::counter;
+use metrics::{Counter, counter};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -56,10 +56,11 @@ struct Line<'a> {
 /// Where lines go; without a target nowhere.
 pub(crate) struct AuditLog(Option<Arc<Buffer>>);
 
-#[derive(Default)]
 struct Buffer {
     state: Mutex<State>,
     changed: Condvar,
+    /// Lines that were lost.
+    lost: Counter,
 }
 
 #[derive(Default)]
@@ -85,7 +86,14 @@ impl AuditLog {
             AuditTarget::Stdout => Box::new(std::io::stdout()),
             AuditTarget::File(file) => Box::new(file.clone()),
         };
-        let buffer = Arc::new(Buffer::default());
+        let lost = counter!(metric::AUDIT_LOST);
+        // Seen before it has happened.
+        lost.increment(0);
+        let buffer = Arc::new(Buffer {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            lost,
+        });
         let shared = buffer.clone();
         let thread = std::thread::Builder::new()
             .name("audit".into())
@@ -150,7 +158,7 @@ impl AuditLog {
         if state.text.len() >= BUFFER_MAX {
             state.lost += 1;
             drop(state);
-            counter!(metric::AUDIT_LOST).increment(1);
+            buffer.lost.increment(1);
             return;
         }
         let was_empty = state.text.is_empty();
@@ -193,8 +201,9 @@ fn write_out(buffer: &Buffer, sink: &mut dyn Write) {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::swap(&mut lines, &mut state.text);
-        let lost = std::mem::take(&mut state.lost);
+        let mut lost = std::mem::take(&mut state.lost);
         drop(state);
+        let count = lines.iter().filter(|&&byte| byte == b'\n').count();
         if lost > 0 {
             let time = rfc3339(Clock::System.now());
             // As above: memory takes it.
@@ -210,9 +219,18 @@ fn write_out(buffer: &Buffer, sink: &mut dyn Write) {
             tracing::error!(%error, "audit lines can't be written and are lost");
         }
         failing = written.is_err();
+        if failing {
+            // All of them, for nobody knows which part of them is there. They are told of when lines are written again.
+            let unwritten = u64::try_from(count).unwrap_or(u64::MAX);
+            buffer.lost.increment(unwritten);
+            lost = lost.saturating_add(unwritten);
+        } else {
+            lost = 0;
+        }
         lines.clear();
         lines.shrink_to(BUFFER_KEPT);
         state = buffer.lock();
+        state.lost += lost;
         state.writing = false;
         buffer.changed.notify_all();
     }

@@ -40,7 +40,7 @@ impl fmt::Debug for Principal {
 }
 
 /// Where the connection comes from: an extension of every request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Why a request is not taken.
@@ -58,11 +58,47 @@ pub(crate) enum Refusal {
     TooManyAtOnce,
     /// The key may not call that tool.
     Forbidden(Scope),
+    /// This process has as many event streams open as it may.
+    TooManyStreams,
+    /// The key has.
+    TooManyStreamsOfKey,
+}
+
+/// All that a refusal is called in metrics and in the audit log: those of [`Refusal`], and of requests that are none.
+const REASONS: [&str; 21] = [
+    "overloaded",
+    "no-key",
+    "unknown-key",
+    "expired-key",
+    "rate-limited",
+    "too-many-at-once",
+    "forbidden",
+    "too-many-streams",
+    "too-many-streams-of-key",
+    "too-many-connections",
+    "foreign-host",
+    "foreign-origin",
+    "ambiguous-host",
+    "wrong-content-type",
+    "body-too-large",
+    "body-too-slow",
+    "body-broken",
+    "malformed",
+    "header-mismatch",
+    "unsupported-version",
+    "invalid-request",
+];
+
+/// Lets every reason be seen before it has happened: what rises from nothing is no rise to those who watch.
+pub(super) fn register_reasons() {
+    for reason in REASONS {
+        counter!(metric::REFUSED, "reason" => reason).increment(0);
+    }
 }
 
 impl Refusal {
     /// Its name in the audit log and in metrics.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Overloaded => "overloaded",
             Self::NoKey => "no-key",
@@ -71,6 +107,8 @@ impl Refusal {
             Self::RateLimited(_) => "rate-limited",
             Self::TooManyAtOnce => "too-many-at-once",
             Self::Forbidden(_) => "forbidden",
+            Self::TooManyStreams => "too-many-streams",
+            Self::TooManyStreamsOfKey => "too-many-streams-of-key",
         }
     }
 
@@ -101,7 +139,23 @@ impl Refusal {
                 answer(
                     StatusCode::TOO_MANY_REQUESTS,
                     NOT_NOW,
-                    "the API key has as many calls under way as it may",
+                    "the API key has as much under way as it may",
+                ),
+            ),
+            Self::TooManyStreams => retry_after(
+                SHORTLY,
+                answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    NOT_NOW,
+                    "the server has as many event streams open as it may; try again",
+                ),
+            ),
+            Self::TooManyStreamsOfKey => retry_after(
+                SHORTLY,
+                answer(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    NOT_NOW,
+                    "the API key has as many event streams open as it may",
                 ),
             ),
             Self::NoKey => challenge(
@@ -165,6 +219,26 @@ impl Drop for Place {
     }
 }
 
+/// The right to hold an event stream open, of the server and of its key; free again when this is dropped.
+pub(crate) struct StreamPermit {
+    access: Access,
+    key: Arc<ApiKey>,
+}
+
+impl StreamPermit {
+    /// Whether its key still is one: a stream may last for longer.
+    pub(crate) fn is_in_force(&self) -> bool {
+        self.access.is_in_force(&self.key)
+    }
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        self.key.limits().1.leave_stream();
+        self.access.load().leave_stream();
+    }
+}
+
 impl Access {
     /// Marks a request with who sent it.
     ///
@@ -179,7 +253,7 @@ impl Access {
             }
             Err((refusal, key)) => {
                 let peer = request.extensions().get().map(|PeerAddress(peer)| *peer);
-                self.refuse(refusal, key.as_deref(), peer, None);
+                self.refused(refusal.name(), key.as_deref(), peer, None);
                 Err(refusal.response(None).into())
             }
         }
@@ -216,6 +290,25 @@ impl Access {
         }))
     }
 
+    /// A stream for that key.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn stream(&self, key: &Arc<ApiKey>) -> Result<StreamPermit, Refusal> {
+        if !self.load().enter_stream() {
+            return Err(Refusal::TooManyStreams);
+        }
+        let (limits, used) = key.limits();
+        if !limits.enter_stream(used) {
+            self.load().leave_stream();
+            return Err(Refusal::TooManyStreamsOfKey);
+        }
+        Ok(StreamPermit {
+            access: self.clone(),
+            key: Arc::clone(key),
+        })
+    }
+
     fn caller(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
         let Some(keys) = self.keyring() else {
             return Ok(self.anonymous().clone());
@@ -224,17 +317,18 @@ impl Access {
         keys.find(key).cloned().map_err(Refusal::WrongKey)
     }
 
-    /// Counts and writes down a refusal.
-    pub(crate) fn refuse(
+    /// Counts and writes down a request that was refused.
+    pub(crate) fn refused(
         &self,
-        refusal: Refusal,
+        why: &'static str,
         caller: Option<&ApiKey>,
         peer: Option<SocketAddr>,
         tool: Option<&str>,
     ) {
-        counter!(metric::REFUSED, "reason" => refusal.name()).increment(1);
+        debug_assert!(REASONS.contains(&why), "{why}");
+        counter!(metric::REFUSED, "reason" => why).increment(1);
         let audit: &audit::AuditLog = self.audit();
-        audit.refused(caller, peer, tool, refusal.name());
+        audit.refused(caller, peer, tool, why);
     }
 }
 
@@ -270,6 +364,23 @@ mod tests {
             assert_eq!(key(none), None, "{none:?}");
         }
         assert_eq!(key(&["Bearer a", "Bearer b"]), None);
+    }
+
+    #[test]
+    fn every_refusal_is_called_something_that_is_known() {
+        for refusal in [
+            Refusal::Overloaded,
+            Refusal::NoKey,
+            Refusal::WrongKey(NoKey::Unknown),
+            Refusal::WrongKey(NoKey::Expired),
+            Refusal::RateLimited(SHORTLY),
+            Refusal::TooManyAtOnce,
+            Refusal::Forbidden(Scope::ToolsCall),
+            Refusal::TooManyStreams,
+            Refusal::TooManyStreamsOfKey,
+        ] {
+            assert!(REASONS.contains(&refusal.name()), "{refusal:?}");
+        }
     }
 
     #[test]

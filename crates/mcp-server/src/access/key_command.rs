@@ -29,6 +29,9 @@ pub struct NewKey {
     /// Calls under way, instead of MCP_KEY_CONCURRENCY
     #[arg(long)]
     concurrency: Option<u32>,
+    /// Event streams open, instead of MCP_KEY_STREAMS
+    #[arg(long)]
+    streams: Option<u32>,
     /// When it ends, such as 2027-01-31T00:00:00Z
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<String>,
@@ -72,6 +75,7 @@ impl NewKey {
             ("rate", self.rate),
             ("burst", self.burst),
             ("concurrency", self.concurrency),
+            ("streams", self.streams),
         ];
         for (option, value) in numbers {
             if let Some(value) = value {
@@ -99,11 +103,14 @@ mod tests {
             rate: Some(100),
             burst: None,
             concurrency: Some(64),
+            streams: Some(8),
             expires: Some("2999-01-01T00:00:00Z".into()),
         };
         let (key, line) = flags.make().unwrap();
         assert!(!line.contains(&key));
-        assert!(line.contains(" tools:call,servers:launch rate=100 concurrency=64 expires="));
+        assert!(
+            line.contains(" tools:call,servers:launch rate=100 concurrency=64 streams=8 expires=")
+        );
         let keys = Keyring::parse(&line, Limits::default()).unwrap();
         let found = keys.find(key.as_bytes()).unwrap();
         assert_eq!(found.name(), "worker");

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use chrono::{DateTime, Utc};
 use mcp_core::Clock;
@@ -81,8 +82,16 @@ impl ApiKey {
         self.scopes != Scopes::ALL
     }
 
+    fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|at| at <= Clock::System.now())
+    }
+
     pub(super) fn limits(&self) -> (&Limits, &Used) {
         (&self.limits, &self.used)
+    }
+
+    pub(super) fn arriving(&self) -> &AtomicUsize {
+        &self.used.arriving
     }
 }
 
@@ -146,10 +155,21 @@ impl Keyring {
         if !openssl::memcmp::eq(&found.digest, &digest) {
             return Err(NoKey::Unknown);
         }
-        match found.expires {
-            Some(at) if at <= Clock::System.now() => Err(NoKey::Expired),
-            _ => Ok(found),
+        if found.has_expired() {
+            return Err(NoKey::Expired);
         }
+        Ok(found)
+    }
+
+    /// Whether that key, which was in force once, still is.
+    pub(super) fn holds(&self, key: &ApiKey) -> bool {
+        self.0.contains_key(&key.digest) && !key.has_expired()
+    }
+
+    /// The key of that name and id, wherever a caller has sent it.
+    pub(super) fn named(&self, name: &str, id: &str) -> Option<&Arc<ApiKey>> {
+        let mut keys = self.0.values();
+        keys.find(|key| key.name() == name && key.id() == id)
     }
 
     /// The same keys; those that `old` has too go on with what they have used.
@@ -171,7 +191,7 @@ pub(crate) struct BadLine {
     what: String,
 }
 
-/// `NAME sha256:HEX SCOPE[,SCOPE…] [rate=N] [burst=N] [concurrency=N] [expires=TIME]`
+/// `NAME sha256:HEX SCOPE[,SCOPE…] [rate=N] [burst=N] [concurrency=N] [streams=N] [expires=TIME]`
 fn parse_line(line: &str, defaults: Limits) -> Result<ApiKey, String> {
     let mut fields = line.split_whitespace();
     let (Some(name), Some(hash), Some(scopes)) = (fields.next(), fields.next(), fields.next())
@@ -205,11 +225,12 @@ fn parse_line(line: &str, defaults: Limits) -> Result<ApiKey, String> {
             "rate" => key.limits.rate = number()?,
             "burst" => key.limits.burst = number()?,
             "concurrency" => key.limits.concurrency = number()?,
+            "streams" => key.limits.streams = number()?,
             "expires" => key.expires = Some(parse_time(value)?),
             _ => {
                 let option = bounded(option, NAME_MAX);
                 return Err(format!(
-                    "no such option {option:?}; there are rate, burst, concurrency, expires"
+                    "no such option {option:?}; there are rate, burst, concurrency, streams, expires"
                 ));
             }
         }

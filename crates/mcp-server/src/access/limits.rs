@@ -1,6 +1,6 @@
-//! The limits of one key: calls a second, and calls at once. Neither takes a lock.
+//! The limits of one key: calls a second, calls at once, event streams. None takes a lock.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Limits as an operator writes them; 0 is none.
@@ -12,6 +12,8 @@ pub(crate) struct Limits {
     pub(crate) burst: u32,
     /// Calls under way.
     pub(crate) concurrency: u32,
+    /// Event streams open.
+    pub(crate) streams: u32,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -23,6 +25,9 @@ pub(crate) struct Used {
     /// I.371), a token bucket in one number.
     full_at: AtomicU64,
     under_way: AtomicU32,
+    streams: AtomicU32,
+    /// Bytes of bodies that are not whole yet.
+    pub(super) arriving: AtomicUsize,
 }
 
 impl Limits {
@@ -59,19 +64,33 @@ impl Limits {
 
     /// Takes a place for a call. Every one that was taken is to be [left](Used::leave).
     pub(crate) fn enter(&self, used: &Used) -> bool {
-        let before = used.under_way.fetch_add(1, Ordering::Relaxed);
-        let fits = self.concurrency == 0 || before < self.concurrency;
-        if !fits {
-            used.leave();
-        }
-        fits
+        take(&used.under_way, self.concurrency)
     }
+
+    /// Takes the right to an event stream. Every one that was taken is to be [left](Used::leave_stream).
+    pub(crate) fn enter_stream(&self, used: &Used) -> bool {
+        take(&used.streams, self.streams)
+    }
+}
+
+fn take(count: &AtomicU32, max: u32) -> bool {
+    let before = count.fetch_add(1, Ordering::Relaxed);
+    let fits = max == 0 || before < max;
+    if !fits {
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+    fits
 }
 
 impl Used {
     /// Gives a place back.
     pub(crate) fn leave(&self) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Gives back the right to a stream.
+    pub(crate) fn leave_stream(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -88,7 +107,7 @@ mod tests {
         let limits = Limits {
             rate: 10,
             burst: 3,
-            concurrency: 0,
+            ..Limits::default()
         };
         let used = Used::default();
         for _ in 0..3 {
@@ -105,7 +124,7 @@ mod tests {
         let limits = Limits {
             rate: 1_000,
             burst: 2,
-            concurrency: 0,
+            ..Limits::default()
         };
         let used = Used::default();
         let passed = (0..100).filter(|_| limits.take(&used, at(60_000)).is_ok());

@@ -15,12 +15,15 @@ use super::limits::Limits;
 pub(crate) struct AccessConfig {
     /// `MCP_API_KEYS_FILE`.
     pub(crate) keys: Option<KeysFile>,
-    /// `MCP_KEY_RATE`, `MCP_KEY_BURST`, `MCP_KEY_CONCURRENCY` (none): of each key that names no other.
+    /// `MCP_KEY_RATE`, `MCP_KEY_BURST`, `MCP_KEY_CONCURRENCY` (none), `MCP_KEY_STREAMS` (half of all, where keys are asked
+    /// for): of each key that names no other.
     pub(crate) limits: Limits,
     /// `MCP_MAX_IN_FLIGHT` (1024): requests under way in this process.
     pub(crate) max_in_flight: usize,
-    /// `MCP_MAX_BODY_BYTES_IN_FLIGHT` (64 MiB): the sum of their bodies.
+    /// `MCP_MAX_BODY_BYTES_IN_FLIGHT` (64 MiB): what they and their answers take.
     pub(crate) max_body_bytes_in_flight: usize,
+    /// `MCP_MAX_STREAMS` (16384): event streams open at once.
+    pub(crate) max_streams: usize,
     /// `MCP_AUDIT_LOG` (`stderr`).
     pub(crate) audit: AuditTarget,
 }
@@ -44,6 +47,7 @@ pub(crate) enum AuditTarget {
 
 const MAX_IN_FLIGHT: usize = 1_024;
 const MAX_BODY_BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+const MAX_STREAMS: usize = 16_384;
 
 impl Default for AccessConfig {
     fn default() -> Self {
@@ -52,6 +56,7 @@ impl Default for AccessConfig {
             limits: Limits::default(),
             max_in_flight: MAX_IN_FLIGHT,
             max_body_bytes_in_flight: MAX_BODY_BYTES_IN_FLIGHT,
+            max_streams: MAX_STREAMS,
             audit: AuditTarget::None,
         }
     }
@@ -63,10 +68,17 @@ impl AccessConfig {
     /// # Errors
     /// The first variable that does not fit.
     pub(crate) fn from_vars(vars: &Vars, body_max: usize) -> Result<Self, ConfigError> {
+        let max_streams = vars.number("MCP_MAX_STREAMS", MAX_STREAMS, 1, 1_000_000)?;
+        let of_key = match vars.get("MCP_API_KEYS_FILE") {
+            // So that no key alone can take them all.
+            Some(_) => u32::try_from(max_streams / 2).unwrap_or(u32::MAX).max(1),
+            None => 0,
+        };
         let limits = Limits {
             rate: vars.number("MCP_KEY_RATE", 0, 0, 1_000_000)?,
             burst: vars.number("MCP_KEY_BURST", 0, 0, 1_000_000)?,
             concurrency: vars.number("MCP_KEY_CONCURRENCY", 0, 0, 1_000_000)?,
+            streams: vars.number("MCP_KEY_STREAMS", of_key, 0, 1_000_000)?,
         };
         let bytes = "MCP_MAX_BODY_BYTES_IN_FLIGHT";
         let default = MAX_BODY_BYTES_IN_FLIGHT.max(body_max);
@@ -75,6 +87,7 @@ impl AccessConfig {
             limits,
             max_in_flight: vars.number("MCP_MAX_IN_FLIGHT", MAX_IN_FLIGHT, 1, 1_000_000)?,
             max_body_bytes_in_flight: vars.number(bytes, default, body_max, 1 << 40)?,
+            max_streams,
             audit: audit(vars)?,
         })
     }

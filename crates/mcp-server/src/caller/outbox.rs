@@ -1,19 +1,38 @@
-//! Messages on their way to a caller's event stream.
+//! Messages on their way to a caller's event stream, each as its event.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+/// What stands around a message in its event.
+const BEFORE: &[u8] = b"event: message\ndata: ";
+const AFTER: &[u8] = b"\n\n";
 /// How many messages may wait for a slow reader.
 const MESSAGES_MAX: usize = 64;
 /// How many bytes of them; a single larger one is let through.
 const BYTES_MAX: usize = 1024 * 1024;
 /// How long a reader that is behind may keep a writer waiting before its stream is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A message as an event. JSON as serde writes it has no line breaks.
+pub(crate) fn event(message: &impl Serialize) -> Bytes {
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(BEFORE);
+    // Fails only for types with maps whose keys are no strings; a message has none.
+    let _ = serde_json::to_writer(&mut text, message);
+    text.extend_from_slice(AFTER);
+    Bytes::from(text)
+}
+
+/// A message that is written already, as an event.
+pub(crate) fn event_of(message: &[u8]) -> Vec<u8> {
+    [BEFORE, message, AFTER].concat()
+}
 
 /// The stream is closed, or was given up.
 #[derive(Debug)]

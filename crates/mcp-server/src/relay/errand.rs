@@ -5,6 +5,7 @@ use rmcp::model::InputResponses;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::running::Tag;
 use crate::transport::Poster;
 
 /// A message that belongs to another replica.
@@ -29,12 +30,17 @@ pub(crate) enum Errand {
     },
     /// The end of a task.
     Cancel { task: String },
+    /// To all: who has a request of that tag? The receipt is [`Receipt::Taken`] for one, [`Receipt::Busy`] for several.
+    Find { tag: Tag },
+    /// The end of that request.
+    Withdraw { tag: Tag },
 }
 
 impl Errand {
-    /// The id that says whose it is.
+    /// The id that says whose it is, if it has one.
     pub(crate) fn id(&self) -> &str {
         match self {
+            Self::Find { .. } | Self::Withdraw { .. } => "",
             Self::Post { session: id, .. }
             | Self::Answer { id, .. }
             | Self::Update { task: id, .. }
@@ -74,6 +80,8 @@ pub(crate) enum Letter {
         errand: Errand,
     },
     Receipt {
+        #[serde(default)]
+        from: String,
         ticket: u64,
         receipt: Receipt,
     },

@@ -1,5 +1,6 @@
 //! What clients of 2026-07-28 carry from one request of a call to the next: signed, so that it can be believed.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_core::Secret;
@@ -7,8 +8,10 @@ use redis::aio::ConnectionManager;
 use rmcp::ErrorData;
 use rmcp::model::{InputResponses, RequestStateCodec, SealOptions};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use uuid::Uuid;
+
+use crate::redis_link::RedisLink;
 
 /// How long a client may take to come back with its answers.
 const TTL: Duration = Duration::from_secs(3600);
@@ -17,12 +20,15 @@ const STATE_MAX: usize = 64 * 1024;
 /// Where replicas keep the key that they share.
 const KEY: &str = "mcp-hybrid:state-key";
 
+/// How often the key is looked up again for states that can't be opened: anybody can send such.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Where the key comes from.
 pub(super) enum Source {
     /// The operator gave it.
     Given(Secret),
     /// The first replica that needs it makes one for all.
-    Redis(ConnectionManager),
+    Redis(RedisLink),
     /// Made at the start, for a replica that is alone.
     Own,
 }
@@ -30,7 +36,21 @@ pub(super) enum Source {
 /// Signs and believes states.
 pub(super) struct States {
     source: Source,
-    codec: OnceCell<RequestStateCodec>,
+    keys: Mutex<Keys>,
+}
+
+/// The key that signs, and the one that did before it: what Redis has may change, when it has lost its data.
+#[derive(Default)]
+struct Keys {
+    now: Option<Key>,
+    before: Option<Key>,
+    looked: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Key {
+    secret: Secret,
+    codec: Arc<RequestStateCodec>,
 }
 
 /// What a state holds: the answers that the call already had.
@@ -43,7 +63,7 @@ impl States {
     pub(super) fn new(source: Source) -> Self {
         Self {
             source,
-            codec: OnceCell::new(),
+            keys: Mutex::default(),
         }
     }
 
@@ -54,7 +74,7 @@ impl States {
     ) -> Result<String, ErrorData> {
         let options = SealOptions::new().associated_data(bound_to).ttl(TTL);
         let state = serde_json::to_vec(&State { answers }).unwrap_or_default();
-        let sealed = self.codec().await?.seal_with(&state, &options);
+        let sealed = self.key().await?.codec.seal_with(&state, &options);
         if sealed.len() > STATE_MAX {
             let what = "the answers of this call are too large to be carried along";
             return Err(ErrorData::invalid_params(what, None));
@@ -71,45 +91,91 @@ impl States {
         if state.len() > STATE_MAX {
             return Err(refused("`requestState` is too large".into()));
         }
-        let opened = self
-            .codec()
-            .await?
-            .open_with(state, bound_to)
+        let open = |key: &Key| key.codec.open_with(state, bound_to);
+        let mut opened = open(&self.key().await?);
+        if opened.is_err()
+            && let Some(before) = self.keys().before.clone()
+        {
+            opened = open(&before).or(opened);
+        }
+        if opened.is_err() && self.may_look() {
+            // Another replica may have signed it with a key that this one does not have yet.
+            opened = open(&self.look_up().await?).or(opened);
+        }
+        let opened = opened
             .map_err(|error| refused(format!("`requestState` is not this request's: {error}")))?;
         let state: State = serde_json::from_slice(&opened)
             .map_err(|_| refused("`requestState` is not of this version".into()))?;
         Ok(state.answers)
     }
 
-    async fn codec(&self) -> Result<&RequestStateCodec, ErrorData> {
-        let made = self.codec.get_or_try_init(async || {
-            let key = self.key().await.map_err(|error| {
-                tracing::warn!(%error, "the key that signs states can't be had from Redis");
-            })?;
-            RequestStateCodec::try_new(key.expose().as_bytes()).map_err(|error| {
-                tracing::warn!(%error, "the key that signs states is no good");
-            })
-        });
-        made.await
-            .map_err(|()| ErrorData::internal_error("no state can be signed or read now", None))
+    async fn key(&self) -> Result<Key, ErrorData> {
+        let now = self.keys().now.clone();
+        match now {
+            Some(key) => Ok(key),
+            None => self.look_up().await,
+        }
     }
 
-    async fn key(&self) -> redis::RedisResult<Secret> {
+    /// Whether the key may have changed, and was not just looked up.
+    fn may_look(&self) -> bool {
+        let mut keys = self.keys();
+        let is_due = keys.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+        let may_look = is_due && matches!(self.source, Source::Redis(_));
+        if may_look {
+            keys.looked = Some(Instant::now());
+        }
+        may_look
+    }
+
+    /// The key as it is now. One that was in use stays good for what it has signed.
+    async fn look_up(&self) -> Result<Key, ErrorData> {
+        let away = || ErrorData::internal_error("no state can be signed or read now", None);
+        let secret = self.secret().await.map_err(|error| {
+            tracing::warn!(%error, "the key that signs states can't be had from Redis");
+            away()
+        })?;
+        let codec = RequestStateCodec::try_new(secret.expose().as_bytes()).map_err(|error| {
+            tracing::warn!(%error, "the key that signs states is no good");
+            away()
+        })?;
+        let mut keys = self.keys();
+        match &keys.now {
+            Some(now) if now.secret.expose() == secret.expose() => Ok(now.clone()),
+            // A replica that is alone makes one key, whoever is first.
+            Some(now) if matches!(self.source, Source::Own) => Ok(now.clone()),
+            _ => {
+                let codec = Arc::new(codec);
+                keys.before = keys.now.replace(Key { secret, codec });
+                keys.now.clone().ok_or_else(away)
+            }
+        }
+    }
+
+    async fn secret(&self) -> redis::RedisResult<Secret> {
         match &self.source {
             Source::Given(key) => Ok(key.clone()),
             Source::Own => Ok(Secret::new(random())),
-            Source::Redis(connection) => {
-                let mut connection = connection.clone();
-                let mut offer = redis::cmd("SET");
-                offer.arg(KEY).arg(random()).arg("NX");
-                let _: Option<String> = offer.query_async(&mut connection).await?;
-                let key: String = redis::cmd("GET")
-                    .arg(KEY)
-                    .query_async(&mut connection)
-                    .await?;
-                Ok(Secret::new(key))
+            Source::Redis(link) => {
+                // If Redis has lost the key, it gets back the one that has signed what clients hold.
+                let known = self.keys().now.clone();
+                let offered = known.map_or_else(random, |key| key.secret.expose().to_owned());
+                let ask = async |mut connection: ConnectionManager| {
+                    let mut offer = redis::cmd("SET");
+                    offer.arg(KEY).arg(offered).arg("NX");
+                    let _: Option<String> = offer.query_async(&mut connection).await?;
+                    redis::cmd("GET")
+                        .arg(KEY)
+                        .query_async(&mut connection)
+                        .await
+                };
+                Ok(Secret::new(link.exchange::<String, _>(ask).await?))
             }
         }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::TTL;
+use crate::redis_link::RedisLink;
 
 /// Tasks that one process remembers; the one that ends first gives way.
 const MEMORY_MAX: usize = 10_000;
@@ -32,7 +33,7 @@ pub(crate) enum TaskStore {
     /// In this process: for a server of one replica.
     Memory(Mutex<HashMap<String, (Instant, Owned)>>),
     /// In Redis: for any number of them.
-    Redis(ConnectionManager),
+    Redis(RedisLink),
 }
 
 impl std::fmt::Debug for TaskStore {
@@ -79,11 +80,13 @@ impl TaskStore {
                 tasks.insert(id.clone(), (ends, owned.clone()));
                 Ok(())
             }
-            Self::Redis(connection) => {
+            Self::Redis(link) => {
                 let state = serde_json::to_vec(owned)?;
                 let seconds = (TTL + GRACE).as_secs();
-                let mut connection = connection.clone();
-                let () = connection.set_ex(key(id), state, seconds).await?;
+                let put = async |mut connection: ConnectionManager| {
+                    connection.set_ex(key(id), state, seconds).await
+                };
+                let () = link.exchange(put).await?;
                 Ok(())
             }
         }
@@ -97,9 +100,9 @@ impl TaskStore {
                 let stored = tasks.get(id).filter(|(ends, _)| *ends > Instant::now());
                 Ok(stored.map(|(_, owned)| owned.clone()))
             }
-            Self::Redis(connection) => {
-                let mut connection = connection.clone();
-                let state: Option<Vec<u8>> = connection.get(key(id)).await?;
+            Self::Redis(link) => {
+                let get = async |mut connection: ConnectionManager| connection.get(key(id)).await;
+                let state: Option<Vec<u8>> = link.exchange(get).await?;
                 Ok(state
                     .map(|state| serde_json::from_slice(&state))
                     .transpose()?)

@@ -3,16 +3,18 @@
 //! This is decided when its message has been read. Answers and notifications hold nothing, so whoever has all its places
 //! taken can still answer what it is asked, and cancel what it called.
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use axum::response::Response;
 use rmcp::model::RequestId;
 use serde_json::value::RawValue;
 
+use super::Service;
 use super::called_tool::called_tool;
-use super::{Service, busy};
 use crate::access::Scope;
-use crate::access::gate::{PeerAddress, Principal, Refusal};
-use crate::replica::StreamPermit;
+use crate::access::gate::{PeerAddress, Place, Principal, Refusal, StreamPermit};
+use crate::running::Sender;
 
 /// What a request holds until it is answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +38,15 @@ impl Holds {
     }
 }
 
+/// What a request was given.
+#[derive(Default)]
+pub(super) struct Admitted {
+    pub(super) place: Option<Arc<Place>>,
+    pub(super) stream: Option<StreamPermit>,
+}
+
 impl Service {
-    /// Lets a request in. Its place goes with its `parts`; its stream, if it holds one, is what is returned.
+    /// Lets a request in. Its `parts` keep its place, too, for what goes on after its answer.
     ///
     /// # Errors
     /// The answer to one that may not run, or not now.
@@ -48,26 +57,32 @@ impl Service {
         method: &str,
         params: Option<&RawValue>,
         takes_events: bool,
-    ) -> Result<Option<StreamPermit>, Box<Response>> {
+    ) -> Result<Admitted, Box<Response>> {
         let Some(caller) = parts.extensions.get_mut::<Principal>() else {
-            return Ok(None);
+            return Ok(Admitted::default());
         };
         let refusal = match (
             forbidden(caller, method, params),
             Holds::of(method, takes_events),
         ) {
             (Some(scope), _) => Refusal::Forbidden(scope),
-            (None, Holds::Nothing) => return Ok(None),
-            (None, Holds::Stream) => {
-                let permit = self.replica.stream();
-                return permit
-                    .map(Some)
-                    .ok_or_else(|| busy(Some(id.clone())).into());
-            }
+            (None, Holds::Nothing) => return Ok(Admitted::default()),
+            (None, Holds::Stream) => match self.access.stream(&caller.key) {
+                Ok(stream) => {
+                    return Ok(Admitted {
+                        stream: Some(stream),
+                        ..Admitted::default()
+                    });
+                }
+                Err(refusal) => refusal,
+            },
             (None, Holds::Place) => match self.access.place(&caller.key) {
                 Ok(place) => {
-                    caller.place = Some(place);
-                    return Ok(None);
+                    caller.place = Some(Arc::clone(&place));
+                    return Ok(Admitted {
+                        place: Some(place),
+                        ..Admitted::default()
+                    });
                 }
                 Err(refusal) => refusal,
             },
@@ -85,11 +100,14 @@ impl Service {
         id: Option<RequestId>,
         tool: Option<&str>,
     ) -> Response {
-        let caller: Option<&Principal> = parts.extensions.get();
-        let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
-        self.access
-            .refuse(refusal, caller.map(|caller| &*caller.key), peer, tool);
+        self.refused(refusal.name(), &Sender::of(parts), tool);
         refusal.response(id)
+    }
+
+    /// Counts and writes down what is answered elsewhere.
+    pub(super) fn refused(&self, why: &'static str, sender: &Sender, tool: Option<&str>) {
+        let peer = sender.peer.map(|PeerAddress(peer)| peer);
+        self.access.refused(why, sender.key.as_deref(), peer, tool);
     }
 }
 

@@ -4,7 +4,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -24,7 +23,6 @@ use super::methods::{Methods, says_enough};
 use super::peer;
 use super::request::{self, Return};
 use crate::access::Access;
-use crate::access::load::Room;
 use crate::caller::outbox::Outbox;
 use crate::caller::{Caller, NewCaller, Suspension, encode};
 use crate::replica::Replica;
@@ -58,8 +56,6 @@ pub(crate) struct Incoming<'a> {
     pub(crate) outbox: Option<Arc<Outbox>>,
     /// What is known of the caller from before, on a stream that lasts.
     pub(crate) known: Option<&'a Known>,
-    /// The room that its body takes, until it is answered.
-    pub(crate) room: Room,
 }
 
 /// What a client said when its lasting stream began.
@@ -73,7 +69,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A request under way.
@@ -95,14 +91,11 @@ impl Service {
         }
     }
 
-    /// Begins a request, or answers it at once when it is refused.
-    pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Reply> {
-        let id = incoming.id.clone();
-        self.prepare(incoming)
-            .map_err(|Refused(status, error)| Reply::error(status, Some(id), error))
-    }
-
-    fn prepare(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
+    /// Begins a request.
+    ///
+    /// # Errors
+    /// It is refused: it does not fit its method, or its headers do not fit it.
+    pub(super) fn begin(self: &Arc<Self>, incoming: Incoming<'_>) -> Result<Call, Refused> {
         let Incoming {
             id,
             method,
@@ -110,7 +103,6 @@ impl Service {
             parts,
             outbox,
             known,
-            room,
         } = incoming;
         let refuse = |error| Refused(StatusCode::OK, error);
         let (mut meta, built) = request::read(method, params)
@@ -186,7 +178,6 @@ impl Service {
             None => {
                 let ready = prepared.ready(&service, InputResponses::new());
                 let call = async move {
-                    let _room = room;
                     let id = ready.context.id.clone();
                     reply(id, service.run(ready).await)
                 };
@@ -194,7 +185,6 @@ impl Service {
             }
             Some(state) => {
                 let call = async move {
-                    let _room = room;
                     let id = prepared.id.clone();
                     let brought = match &prepared.identity {
                         Some(identity) => service.replica.unseal(&state, &identity.bytes()).await,

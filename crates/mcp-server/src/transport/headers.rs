@@ -51,6 +51,17 @@ pub(super) struct Version {
 #[derive(Debug)]
 pub(super) struct Refused(pub(super) StatusCode, pub(super) ErrorData);
 
+impl Refused {
+    /// What it is called in metrics and in the audit log.
+    pub(super) fn why(&self) -> &'static str {
+        match self.1.code {
+            ErrorCode::HEADER_MISMATCH => "header-mismatch",
+            ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => "unsupported-version",
+            _ => "invalid-request",
+        }
+    }
+}
+
 /// Checks the headers against the request.
 pub(super) fn check(headers: &HeaderMap, claims: Claims<'_>) -> Result<Version, Refused> {
     let header = single(headers, VERSION).map_err(mismatch)?;

@@ -96,6 +96,18 @@ pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, Malformed> {
     })
 }
 
+/// The request that a notification gives up, if it is such a one.
+pub(crate) fn given_up(method: &str, params: Option<&RawValue>) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cancelled {
+        request_id: RequestId,
+    }
+    let params = params.filter(|_| method == "notifications/cancelled")?;
+    let cancelled: Cancelled = serde_json::from_str(params.get()).ok()?;
+    Some(cancelled.request_id)
+}
+
 fn answer<'a>(
     id: Option<RequestId>,
     result: Option<&RawValue>,

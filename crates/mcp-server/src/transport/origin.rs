@@ -111,19 +111,25 @@ impl Guard {
     /// The page that asks, if it is one that may.
     ///
     /// # Errors
-    /// The answer to foreign callers, and to preflight requests.
-    pub(super) fn check(&self, request: &Request) -> Result<Option<Listed>, Box<Response>> {
+    /// Foreign callers are refused, preflight requests are answered.
+    pub(super) fn check(&self, request: &Request) -> Result<Option<Listed>, Stopped> {
         let headers = request.headers();
+        if headers.get_all(header::HOST).iter().nth(1).is_some() {
+            let what = "there must be one `Host` header (RFC 9112 §3.2)";
+            let error = ErrorData::invalid_request(what, None);
+            let response = super::error(StatusCode::BAD_REQUEST, None, error);
+            return Err(Stopped::refused("ambiguous-host", response));
+        }
         if !self.host_is_allowed(request.uri(), headers) {
             let what = "the `Host` header names none of this server's (MCP_ALLOWED_HOSTS)";
-            return Err(forbidden(what).into());
+            return Err(Stopped::refused("foreign-host", forbidden(what)));
         }
         let Some(origin) = headers.get(header::ORIGIN) else {
             return Ok(None);
         };
         if !self.origin_is_allowed(origin) {
             let what = "the page's origin may not call this server (MCP_ALLOWED_ORIGINS)";
-            return Err(forbidden(what).into());
+            return Err(Stopped::refused("foreign-origin", forbidden(what)));
         }
         let listed = Listed(origin.clone());
         let is_preflight = request.method() == Method::OPTIONS
@@ -143,7 +149,26 @@ impl Guard {
             // Tools give names to headers of their own, so no list of them would be complete.
             says.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
-        Err(response.into())
+        Err(Stopped {
+            why: None,
+            response: response.into(),
+        })
+    }
+}
+
+/// A request that gets no further.
+pub(super) struct Stopped {
+    /// Why it was refused; a preflight request was not.
+    pub(super) why: Option<&'static str>,
+    pub(super) response: Box<Response>,
+}
+
+impl Stopped {
+    fn refused(why: &'static str, response: Response) -> Self {
+        Self {
+            why: Some(why),
+            response: response.into(),
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use rmcp::handler::server::ServerHandler;
 use rmcp::service::{Peer, RxJsonRpcMessage, TxJsonRpcMessage, serve_directly};
 use rmcp::transport::Transport;
 
-use crate::caller::encode;
-use crate::caller::outbox::Outbox;
+use crate::caller::outbox::{Outbox, event};
 
 /// Serves nothing: the loop is only for what is sent.
 struct Silent;
@@ -52,7 +51,7 @@ impl Transport<RoleServer> for Reader {
         let outbox = Arc::clone(&self.0);
         async move {
             // A reader that is gone ends the request by itself.
-            let _ = outbox.send(encode(&message)).await;
+            let _ = outbox.send(event(&message)).await;
             Ok(())
         }
     }

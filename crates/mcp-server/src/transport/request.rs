@@ -22,14 +22,20 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+/// Largest `_meta`, in bytes: it is kept for as long as its request runs.
+const META_MAX: usize = 64 * 1024;
+
 /// A request, or why its parameters are not those of the method; and its `_meta`, empty if there is none.
 ///
 /// # Errors
-/// When `_meta` is no object.
+/// When `_meta` is no object, or too large.
 pub(super) fn read(
     method: &str,
     params: Option<&RawValue>,
 ) -> Result<(RequestMetaObject, Result<ClientRequest, ErrorData>), ErrorData> {
+    if params.is_some_and(|params| params.get().len() > META_MAX) {
+        bound_meta(params)?;
+    }
     // Most requests are calls, and most fit: one pass over them.
     if method == "tools/call"
         && let Some(params) = params
@@ -62,6 +68,22 @@ impl Call {
         params.input_responses = self.input_responses;
         params.request_state = self.request_state;
         (self.meta.unwrap_or_default(), params)
+    }
+}
+
+fn bound_meta(params: Option<&RawValue>) -> Result<(), ErrorData> {
+    #[derive(Deserialize)]
+    struct WithMeta<'a> {
+        #[serde(borrow)]
+        _meta: Option<&'a RawValue>,
+    }
+    let with = params.and_then(|params| serde_json::from_str::<WithMeta<'_>>(params.get()).ok());
+    match with.and_then(|with| with._meta) {
+        Some(meta) if meta.get().len() > META_MAX => Err(ErrorData::invalid_params(
+            format!("`_meta` is larger than {META_MAX} bytes"),
+            None,
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -257,6 +279,20 @@ mod tests {
         for method in ["tools/call", "tools/list"] {
             read(method, Some(&raw(r#"{"name":"a","_meta":7}"#))).unwrap_err();
         }
+    }
+
+    #[test]
+    fn meta_has_a_bound_and_arguments_have_the_bodys() {
+        let text = "x".repeat(META_MAX);
+        for method in ["tools/call", "tools/list"] {
+            let large = raw(&format!(r#"{{"name":"a","_meta":{{"x":"{text}"}}}}"#));
+            let error = read(method, Some(&large)).unwrap_err();
+            assert_eq!(error.code, rmcp::model::ErrorCode::INVALID_PARAMS);
+        }
+        let large = raw(&format!(
+            r#"{{"name":"a","arguments":{{"x":"{text}"}},"_meta":{{}}}}"#
+        ));
+        read("tools/call", Some(&large)).unwrap().1.unwrap();
     }
 
     #[test]

@@ -8,17 +8,19 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use rmcp::ErrorData;
-use rmcp::model::{InitializeRequestParams, ProtocolVersion, RequestId};
-use serde::Deserialize;
+use rmcp::model::{InitializeRequestParams, ProtocolVersion};
 use serde_json::value::RawValue;
 
+use super::called_tool::called_tool;
 use super::message::{self, Message};
 use super::poster::Poster;
-use super::{Incoming, Known, Service, busy, error, receipt_response, stream};
-use crate::access::gate::{Place, Principal};
+use super::{Held, Incoming, Known, Reply, Service, busy, error, receipt_response, stream, weight};
+use crate::access::ApiKey;
+use crate::access::gate::Principal;
 use crate::access::load::Room;
 use crate::relay::{self, Errand, Receipt};
-use crate::sessions::Session;
+use crate::running::Sender;
+use crate::sessions::{Opener, Session};
 
 /// The `sessionId` of a query.
 pub(super) fn session_of(query: &str) -> Option<String> {
@@ -33,17 +35,27 @@ pub(super) fn session_of(query: &str) -> Option<String> {
 pub(super) fn open(service: &Service, request: Request) -> Response {
     let replica = &service.replica;
     let parts = request.into_parts().0;
-    let opened = replica.stream().and_then(|permit| {
-        let opened = replica.sessions.open(parts, Arc::downgrade(replica))?;
-        Some((opened, permit))
-    });
-    let Some((opened, permit)) = opened else {
+    let Some(caller) = parts.extensions.get::<Principal>() else {
         return busy(None);
     };
-    let address = format!("/message?sessionId={}", opened.id);
-    let first = stream::event("endpoint", address.as_bytes());
+    let permit = match service.access.stream(&caller.key) {
+        Ok(permit) => permit,
+        Err(refusal) => return service.refuse(refusal, &parts, None, None),
+    };
+    let opener = Opener {
+        key: Arc::clone(&caller.key),
+        peer: parts.extensions.get().copied(),
+    };
+    let Some(opened) = replica.sessions.open(opener, Arc::downgrade(replica)) else {
+        // The server stops.
+        return busy(None);
+    };
+    let first = format!(
+        "event: endpoint\ndata: /message?sessionId={}\n\n",
+        opened.id
+    );
     let outbox = Arc::clone(&opened.session.outbox);
-    stream::lasting(first, outbox, (opened, permit))
+    stream::lasting(first.into(), outbox, permit, opened)
 }
 
 /// `POST /message?sessionId=…`: taken here, or brought to the replica that has the stream.
@@ -54,15 +66,15 @@ pub(super) async fn post(
     body: &[u8],
     room: Room,
 ) -> Response {
+    let mut place = None;
     match message::parse(body) {
-        Err(malformed) => {
-            return error(StatusCode::BAD_REQUEST, malformed.id, *malformed.error);
-        }
+        Err(malformed) => return super::refuse_malformed(service, &parts, malformed),
         Ok(Message::Answer { id, outcome }) => return super::pass_on(service, id, outcome).await,
         Ok(Message::Request { id, method, params }) => {
             // Its answer comes on a stream that is open already.
-            if let Err(refused) = service.admit(&mut parts, &id, &method, params, false) {
-                return *refused;
+            match service.admit(&mut parts, &id, &method, params, false) {
+                Ok(admitted) => place = admitted.place,
+                Err(refused) => return *refused,
             }
         }
         Ok(Message::Notification { .. }) => {}
@@ -70,14 +82,14 @@ pub(super) async fn post(
     let Some(by) = Poster::of(&parts) else {
         let what = "a header of the call is no text";
         let refused = ErrorData::invalid_request(what, None);
+        service.refused("invalid-request", &Sender::of(&parts), None);
         return error(StatusCode::BAD_REQUEST, None, refused);
     };
     let replica = &service.replica;
     let receipt = if relay::owner(session) == Some(&*replica.id) {
-        let caller: Option<&Principal> = parts.extensions.get();
-        let place = caller.and_then(|caller| caller.place.clone());
-        let held = place.map(|place| Held { place, room });
-        accept(service, session, body, &by, held)
+        let key = Sender::of(&parts).key;
+        let held = place.map(|place| Held::new(Some(place), room));
+        accept(service, session, body, &by, key, held)
     } else {
         let errand = Errand::Post {
             session: session.to_owned(),
@@ -87,6 +99,9 @@ pub(super) async fn post(
         };
         replica.relay.send(&replica.id, errand).await
     };
+    if receipt == Receipt::Busy {
+        service.refused("overloaded", &Sender::of(&parts), None);
+    }
     receipt_response(receipt, unknown(service))
 }
 
@@ -101,48 +116,33 @@ fn unknown(service: &Service) -> &'static str {
     }
 }
 
-/// What a call holds of the server's bounds.
-pub(crate) struct Held {
-    place: Arc<Place>,
-    room: Room,
-}
-
-impl Held {
-    /// For a call that was let in by another replica; None when this one has all it can do.
-    fn take(service: &Service, caller: &Principal, bytes: usize) -> Option<Self> {
-        let mut room = Room::none(service.access.clone());
-        let place = service.access.place(&caller.key).ok()?;
-        room.grow(bytes).then_some(Self { place, room })
-    }
-}
-
-/// A message of a session whose stream is here. `held` is None for one that came from another replica, and for one that
-/// needs nothing.
+/// A message of a session whose stream is here. One that came from another replica brings no key, only the name of it, and
+/// holds nothing yet; what needs nothing holds nothing.
 pub(crate) fn accept(
     service: &Arc<Service>,
     session: &str,
     body: &[u8],
     by: &Poster,
+    key: Option<Arc<ApiKey>>,
     held: Option<Held>,
 ) -> Receipt {
     let found = service.replica.sessions.get(session);
     // To who has another key there is no such session.
-    let Some(session) = found.filter(|session| by.owns(&session.parts)) else {
+    let Some(session) = found.filter(|session| by.owns(&session.opener.key)) else {
         return Receipt::Unknown;
     };
     match message::parse(body) {
         Ok(Message::Request { id, method, params }) => {
-            let Some(mut caller) = session.parts.extensions.get::<Principal>().cloned() else {
-                return Receipt::Unknown;
-            };
-            let held = held.or_else(|| Held::take(service, &caller, body.len()));
-            let Some(Held { place, room }) = held else {
+            // A key that another replica has taken up is here in a moment.
+            let Some(key) = key.or_else(|| by.key(&service.access, &session.opener.key)) else {
                 return Receipt::Busy;
             };
-            let mut parts = session.parts.clone();
-            by.write(&mut parts.headers);
-            caller.place = Some(place);
-            parts.extensions.insert(caller);
+            let held = held.or_else(|| Held::take(service, &key, weight::of(body)));
+            let Some(held) = held else {
+                return Receipt::Busy;
+            };
+            let place = held.place().cloned();
+            let parts = by.parts(Principal { key, place }, session.opener.peer);
             let known = known(&session, &method, params);
             let incoming = Incoming {
                 id,
@@ -151,14 +151,11 @@ pub(crate) fn accept(
                 parts,
                 outbox: Some(Arc::clone(&session.outbox)),
                 known: Some(&known),
-                room,
             };
-            run(service, &session, incoming)
+            run(service, &session, incoming, held)
         }
         Ok(Message::Notification { method, params }) => {
-            if method == "notifications/cancelled"
-                && let Some(id) = cancelled(params)
-            {
+            if let Some(id) = message::given_up(&method, params) {
                 session.cancel(&id);
             }
             Receipt::Taken
@@ -177,16 +174,26 @@ fn known(session: &Session, method: &str, params: Option<&RawValue>) -> Known {
     session.known()
 }
 
-fn run(service: &Arc<Service>, session: &Arc<Session>, incoming: Incoming<'_>) -> Receipt {
+fn run(
+    service: &Arc<Service>,
+    session: &Arc<Session>,
+    incoming: Incoming<'_>,
+    held: Held,
+) -> Receipt {
     let id = incoming.id.clone();
-    let begun = service.begin(incoming);
+    let sender = Sender::of(&incoming.parts);
+    let tool = called_tool(incoming.method, incoming.params);
+    let begun = service.begin(incoming).map_err(|refused| {
+        service.refused(refused.why(), &sender, tool.as_deref());
+        Reply::error(refused.0, Some(id.clone()), refused.1)
+    });
     let call = async move {
         match begun {
             Ok(call) => call.await,
             Err(reply) => reply,
         }
     };
-    session.run(id, call, Arc::clone(&service.replica))
+    session.run(id, call, held, Arc::clone(&service.replica))
 }
 
 /// What `initialize` says of the client, with the version that it will be answered with.
@@ -202,14 +209,4 @@ fn introduction(params: Option<&RawValue>) -> Option<Known> {
         },
         capabilities: serde_json::to_value(asked.capabilities).unwrap_or_default(),
     })
-}
-
-fn cancelled(params: Option<&RawValue>) -> Option<RequestId> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Cancelled {
-        request_id: RequestId,
-    }
-    let cancelled: Cancelled = serde_json::from_str(params?.get()).ok()?;
-    Some(cancelled.request_id)
 }

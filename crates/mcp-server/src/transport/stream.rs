@@ -8,11 +8,14 @@ use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use rmcp::model::RequestId;
 use tokio::time::sleep;
 
 use super::call::{Call, Reply};
-use crate::caller::outbox::Outbox;
-use crate::replica::StreamPermit;
+use super::held::Held;
+use crate::access::gate::StreamPermit;
+use crate::caller::outbox::{Outbox, event_of};
+use crate::running::Listed;
 
 /// A comment is sent after so long without a message, so that nobody between takes the connection for dead, and so that
 /// the server learns that the client is.
@@ -20,13 +23,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// A call that has begun to speak before it has its answer.
-struct Speaking {
-    first: Option<Bytes>,
-    call: Option<Call>,
-    outbox: Arc<Outbox>,
+pub(super) struct Speaking {
+    pub(super) id: RequestId,
+    pub(super) first: Option<Bytes>,
+    pub(super) call: Option<Call>,
+    pub(super) outbox: Arc<Outbox>,
     /// The answer, when it has come before all other messages are out.
-    reply: Option<Reply>,
-    _permit: StreamPermit,
+    pub(super) reply: Option<Reply>,
+    /// Until the answer is written.
+    pub(super) held: Option<Held>,
+    /// Where its client can cancel it.
+    pub(super) listed: Option<Listed>,
+    pub(super) permit: StreamPermit,
+    /// It is a subscription, which ends with its caller's key. Calls may come to their end.
+    pub(super) lasts: bool,
 }
 
 /// Closes the outbox with the stream: whoever writes into it should know.
@@ -36,46 +46,41 @@ impl Drop for Speaking {
     }
 }
 
-/// The stream of a call: its messages, then its answer.
-pub(super) fn of_call(
-    call: Option<Call>,
-    reply: Option<Reply>,
-    first: Option<Bytes>,
-    outbox: Arc<Outbox>,
-    permit: StreamPermit,
-) -> Response {
-    let speaking = Speaking {
-        first,
-        call,
-        outbox,
-        reply,
-        _permit: permit,
-    };
-    events(stream::unfold(speaking, |mut speaking| async move {
-        let event = speaking.next().await?;
-        Some((Ok(event), speaking))
-    }))
-}
-
 impl Speaking {
+    /// The stream of the call: its messages, then its answer.
+    pub(super) fn respond(self) -> Response {
+        events(stream::unfold(self, |mut speaking| async move {
+            let event = speaking.next().await?;
+            Some((Ok(event), speaking))
+        }))
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.lasts && !self.permit.is_in_force() {
+                return None;
+            }
             if let Some(message) = self.first.take().or_else(|| self.outbox.try_next()) {
-                return Some(event("message", &message));
+                return Some(message);
             }
             if let Some(reply) = self.reply.take() {
-                return Some(event("message", &reply.body));
+                let event = event_of(&reply.body);
+                return Some(self.held.take()?.until_written(event));
             }
             let call = self.call.as_mut()?;
             tokio::select! {
                 biased;
                 message = self.outbox.next() => {
                     // Closed: nobody could read what comes.
-                    return Some(event("message", &message?));
+                    return message;
                 }
                 reply = call => {
                     self.call = None;
                     self.reply = Some(reply);
+                }
+                () = given_up(&self.listed) => {
+                    self.call = None;
+                    self.reply = Some(super::given_up(self.id.clone()));
                 }
                 () = sleep(KEEP_ALIVE) => return Some(COMMENT),
             }
@@ -83,32 +88,36 @@ impl Speaking {
     }
 }
 
-/// The stream of a client that stays: `first`, then what comes into the outbox, until it is closed. `held` lives as long
-/// as the stream does.
-pub(super) fn lasting<H: Send + 'static>(first: Bytes, outbox: Arc<Outbox>, held: H) -> Response {
-    let start = (Some(first), outbox, held);
-    events(stream::unfold(start, |(first, outbox, held)| async move {
+/// Waits until the client of a call gives it up.
+pub(super) async fn given_up(listed: &Option<Listed>) {
+    match listed {
+        Some(listed) => listed.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The stream of a client that stays: `first`, then what comes into the outbox, until that is closed or the client's key is
+/// no more. `held` lives as long as the stream does.
+pub(super) fn lasting<H: Send + 'static>(
+    first: Bytes,
+    outbox: Arc<Outbox>,
+    permit: StreamPermit,
+    held: H,
+) -> Response {
+    let start = (Some(first), outbox, permit, held);
+    events(stream::unfold(start, |start| async move {
+        let (first, outbox, permit, held) = start;
         let event = match first {
             Some(first) => first,
             None => tokio::select! {
                 biased;
-                message = outbox.next() => event("message", &message?),
+                message = outbox.next() => message?,
                 () = sleep(KEEP_ALIVE) => COMMENT,
             },
         };
-        Some((Ok(event), (None, outbox, held)))
+        let goes_on = permit.is_in_force();
+        goes_on.then_some((Ok(event), (None, outbox, permit, held)))
     }))
-}
-
-/// One event. JSON as serde writes it has no line breaks.
-pub(super) fn event(name: &str, data: &[u8]) -> Bytes {
-    let mut event = Vec::with_capacity(name.len() + data.len() + 16);
-    event.extend_from_slice(b"event: ");
-    event.extend_from_slice(name.as_bytes());
-    event.extend_from_slice(b"\ndata: ");
-    event.extend_from_slice(data);
-    event.extend_from_slice(b"\n\n");
-    Bytes::from(event)
 }
 
 fn events(

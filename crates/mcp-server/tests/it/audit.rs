@@ -89,6 +89,67 @@ async fn every_call_has_a_line_however_it_ends() {
 }
 
 #[tokio::test]
+async fn every_refusal_has_a_line_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.log");
+    let variables = [
+        ("MCP_AUDIT_LOG", file.to_str().unwrap()),
+        ("MCP_MAX_BODY_BYTES", "4096"),
+        ("MCP_MAX_STREAMS", "1"),
+    ];
+    let server = Server::with("", &variables).await;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned();
+    let launch = call(json!({"name": "x", "command": "sh"}));
+    let nameless = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#.to_owned();
+    let modern = ("mcp-protocol-version", "2026-07-28");
+    let cases = [
+        (
+            ("content-type", "text/plain"),
+            &ping,
+            415,
+            "wrong-content-type",
+        ),
+        (("x-a", "b"), &"x".repeat(5_000), 413, "body-too-large"),
+        (("host", "evil.example"), &ping, 403, "foreign-host"),
+        (
+            ("origin", "http://evil.example"),
+            &ping,
+            403,
+            "foreign-origin",
+        ),
+        (("x-a", "b"), &"{".to_owned(), 400, "malformed"),
+        (modern, &launch, 400, "header-mismatch"),
+        (("x-a", "b"), &nameless, 200, "invalid-request"),
+    ];
+    for (header, body, status, _) in &cases {
+        let answer = server.post("/mcp", &[*header], (*body).clone()).await;
+        assert_eq!(answer.status, *status, "{header:?}: {answer:?}");
+    }
+    let open = async || reqwest::get(format!("{}/sse", server.url)).await.unwrap();
+    let stream = open().await;
+    assert_eq!(
+        (stream.status().as_u16(), open().await.status().as_u16()),
+        (200, 503)
+    );
+    let lines = lines(&file, cases.len() + 1).await;
+    let expected = cases
+        .iter()
+        .map(|(.., why)| *why)
+        .chain(["too-many-streams"]);
+    for (line, why) in lines.iter().zip(expected) {
+        assert_eq!(
+            (&line["audit"], &line["outcome"]),
+            (&json!("refused"), &json!(why))
+        );
+        assert!(
+            line["peer"].as_str().unwrap().starts_with("127.0.0.1:"),
+            "{line}"
+        );
+    }
+    assert_eq!(lines[5]["tool"], "server_initialize");
+}
+
+#[tokio::test]
 async fn by_default_the_lines_are_on_standard_error_and_the_last_one_is_there_at_the_end() {
     let mut server = Server::start().await;
     let body = call(json!({"name": "x", "command": "sh", "args": ["hunter2"]}));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use mcp_testkit::{Process, eventually};
 use serde_json::json;
 
+use crate::replica::Events;
 use crate::server::{Answer, PATIENCE, Server, call};
 
 /// The tests' URL names the address that is bound.
@@ -175,8 +176,76 @@ async fn changes_of_the_file_are_taken_up_and_mistakes_are_not() {
     std::os::unix::fs::symlink(&new, keys.path()).unwrap();
     until_status(&server, &one, 401).await;
     assert_eq!(ping(&server, &two).await.status, 200);
-    std::fs::write(&new, "").unwrap();
-    until_status(&server, &two, 401).await;
+    // The start refuses a file without keys; so does the running server.
+    std::fs::write(&new, "# nobody\n").unwrap();
+    server.process.wait_for_line("holds no key", PATIENCE).await;
+    assert_eq!(ping(&server, &two).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_follows_its_key() {
+    let (key, line) = new_key(&["--scope", "tools:call"]).await;
+    let (_, other) = new_key(&["--scope", "tools:call"]).await;
+    let keys = Keys::new(&[&line, &other]);
+    let server = keys.server(&[]).await;
+    let open = reqwest::Client::new().get(format!("{}/sse", server.url));
+    let mut events = Events::of(open.bearer_auth(&key)).await;
+    let path = events.next().await.unwrap().data;
+    let bearer = format!("Bearer {key}");
+    let launch = call(json!({"name": "x", "command": "sh"}));
+    let post = async |path: &str| {
+        let headers = [("authorization", &*bearer)];
+        server.post(path, &headers, launch.clone()).await.status
+    };
+    assert_eq!(post(&path).await, 403);
+    // A scope that is added holds for streams that are open.
+    let more = line.replace("tools:call", "tools:call,servers:launch");
+    keys.write(&[&more, &other]);
+    eventually(PATIENCE, async || match post("/mcp").await {
+        200 => Ok(()),
+        status => Err(format!("{status}")),
+    })
+    .await;
+    assert_eq!(post(&path).await, 202);
+    let result = &events.must().await["result"];
+    let error = &result["_meta"]["io.mcp-hybrid/error"];
+    assert_eq!(error["code"], "launch-denied", "{result}");
+    // And with the key the stream ends.
+    keys.write(&[&other]);
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn no_key_takes_all_streams() {
+    let (own, first) = new_key(&["--scope", "tools:call", "--name", "own"]).await;
+    let (other, second) = new_key(&["--scope", "tools:call", "--streams", "1"]).await;
+    let keys = Keys::new(&[&first, &second]);
+    let server = keys.server(&[("MCP_MAX_STREAMS", "4")]).await;
+    let open = async |key: &str| {
+        let open = reqwest::Client::new().get(format!("{}/sse", server.url));
+        open.bearer_auth(key).send().await.unwrap()
+    };
+    let mut opened = Vec::new();
+    // Half of all by default.
+    for (key, status) in [
+        (&own, 200),
+        (&own, 200),
+        (&own, 429),
+        (&other, 200),
+        (&other, 429),
+    ] {
+        let stream = open(key).await;
+        assert_eq!(stream.status(), status);
+        opened.push(stream);
+    }
+    opened.clear();
+    eventually(PATIENCE, async || {
+        match open(&own).await.status().as_u16() {
+            200 => Ok(()),
+            status => Err(format!("{status}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

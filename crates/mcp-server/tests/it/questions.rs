@@ -1,10 +1,10 @@
 //! What a server asks its caller, in both eras, at two replicas.
 
-use mcp_testkit::Redis;
+use mcp_testkit::{Redis, eventually};
 use serde_json::{Value, json};
 
 use crate::replica::{Replica, SseClient, call};
-use crate::server::{error_of, sentence};
+use crate::server::{PATIENCE, error_of, sentence};
 
 async fn pair(redis: &Redis) -> (Replica, Replica) {
     let variables = [("REDIS_URL", &*redis.url())];
@@ -159,4 +159,40 @@ async fn replicas_with_a_key_in_common_need_no_redis_for_that() {
     params["inputResponses"] = json!({"user_name": accepted(json!({"name": "Ann"}))});
     let second = two.modern("tools/call", params).await;
     assert_eq!(second.body["result"]["content"][0]["text"], "Hello, Ann!");
+}
+
+#[tokio::test]
+async fn replicas_believe_each_other_again_after_redis_has_lost_their_key() {
+    const TOOL: &str = "test_input_required_result_elicitation";
+    let mut redis = Redis::start().await;
+    let variables = [("REDIS_URL", &*redis.url())];
+    let begin = async |replica: &Replica| {
+        let asked = replica.modern("tools/call", json!({"name": TOOL})).await;
+        let state = asked.body["result"]["requestState"].clone();
+        assert!(state.is_string(), "{asked:?}");
+        state
+    };
+    let goes_on = async |replica: &Replica, state: &Value| {
+        eventually(PATIENCE, async || {
+            let ann = json!({"action": "accept", "content": {"name": "Ann"}});
+            let answers = json!({"user_name": ann});
+            let params = json!({"name": TOOL, "requestState": state, "inputResponses": answers});
+            let answer = replica.modern("tools/call", params).await;
+            let text = &answer.body["result"]["content"][0]["text"];
+            let is_done = text == "Hello, Ann!";
+            is_done.then_some(()).ok_or(format!("{answer:?}"))
+        })
+        .await;
+    };
+    let old = Replica::start(&variables).await;
+    let before = begin(&old).await;
+    redis.restart().await;
+    let new = Replica::start(&variables).await;
+    let after = begin(&new).await;
+    goes_on(&old, &after).await;
+    goes_on(&new, &after).await;
+    // And what was signed before is still good where it was.
+    goes_on(&old, &before).await;
+    let again = begin(&old).await;
+    goes_on(&new, &again).await;
 }

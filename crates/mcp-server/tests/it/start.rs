@@ -64,6 +64,7 @@ async fn help_teaches_the_variables() {
         "MCP_KEY_BURST",
         "MCP_KEY_CONCURRENCY",
         "MCP_KEY_RATE",
+        "MCP_KEY_STREAMS",
         "MCP_MAX_BODY_BYTES",
         "MCP_MAX_BODY_BYTES_IN_FLIGHT",
         "MCP_MAX_CONNECTIONS",

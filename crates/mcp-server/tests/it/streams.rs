@@ -32,6 +32,23 @@ async fn a_call_that_speaks_turns_its_answer_into_a_stream() {
 }
 
 #[tokio::test]
+async fn a_call_that_would_speak_when_no_stream_is_left_is_answered_all_the_same() {
+    let replica = Replica::start(&[("MCP_MAX_STREAMS", "1")]).await;
+    let listening = Events::of(replica.listening()).await;
+    let mut progress = call("test_tool_with_progress", json!({}));
+    progress["params"]["_meta"] = json!({"progressToken": "p"});
+    let answer = replica.post("/mcp", &progress).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert!(answer.body["result"].is_object(), "{answer:?}");
+    // What it asks has nobody to answer it, and it learns so at once.
+    let asks = call("test_elicitation", json!({"message": "Go?"}));
+    let answer = replica.post("/mcp", &asks).await;
+    let error = &answer.body["result"]["_meta"]["io.mcp-hybrid/error"];
+    assert_eq!(error["code"], "input-required", "{answer:?}");
+    drop(listening);
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_a_stream_ends_its_call() {
     let replica = Replica::start(&[("MCP_MAX_STREAMS", "1")]).await;
     let mut events = replica

@@ -82,6 +82,24 @@ async fn the_tasks_of_a_replica_that_died_have_failed() {
 }
 
 #[tokio::test]
+async fn a_stopping_replica_finishes_its_tasks_and_ends_those_that_outlast_the_drain() {
+    let redis = Redis::start().await;
+    let url = redis.url();
+    let other = Replica::start(&[("REDIS_URL", &*url)]).await;
+    for (drain, seconds, status) in [("60000", 2, "completed"), ("100", 3600, "failed")] {
+        let variables = [("REDIS_URL", &*url), ("MCP_DRAIN_MS", drain)];
+        let stops = Replica::start(&variables).await;
+        let task = begin(&stops, "slow_compute", json!({"seconds": seconds})).await;
+        stops.stop().await;
+        let seen = other.modern("tasks/get", json!({"taskId": task})).await;
+        assert_eq!(seen.body["result"]["status"], status, "{seen:?}");
+        let error = &seen.body["result"]["error"]["message"];
+        let is_told = error.as_str().is_none_or(|error| error.contains("stopped"));
+        assert!(is_told, "{seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_task_is_an_error_and_an_ended_one_is_not() {
     let replica = Replica::start(&[]).await;
     let unknown = replica.modern("tasks/get", json!({"taskId": "a.b"})).await;

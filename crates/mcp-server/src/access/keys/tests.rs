@@ -55,14 +55,17 @@ fn limits_come_from_the_line_or_from_the_defaults() {
         rate: 5,
         burst: 6,
         concurrency: 7,
+        streams: 8,
     };
-    let text = line("a", "k1", "tools:call") + &line("b", "k2", "tools:call rate=9 concurrency=0");
+    let text = line("a", "k1", "tools:call")
+        + &line("b", "k2", "tools:call rate=9 concurrency=0 streams=2");
     let keys = Keyring::parse(&text, defaults).unwrap();
     assert_eq!(keys.find(b"k1").unwrap().limits, defaults);
     let own = Limits {
         rate: 9,
         burst: 6,
         concurrency: 0,
+        streams: 2,
     };
     assert_eq!(keys.find(b"k2").unwrap().limits, own);
 }
