@@ -5,7 +5,8 @@
 //! its `/ready`; unless it says no, one job is let through as a *trial*, whose outcome closes the breaker or doubles the
 //! wait. That a server says it is ready proves little while its calls fail, so only a call closes the breaker. A single
 //! job that fails over and over never opens it, because a job can be its own trouble; only a call that did not reach the
-//! server counts each time.
+//! server counts each time. While no other call goes well such a job has the server asked, too, and one that says it is
+//! not ready is believed.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;

@@ -82,6 +82,8 @@ pub struct Dispatcher {
     untried: usize,
     /// The last trial had to be a job that had been tried before: records are let in to find another.
     starved: bool,
+    /// The server is being asked because calls fail and none goes well.
+    glancing: bool,
     serial: u64,
 }
 
@@ -95,8 +97,10 @@ enum Report {
     Settled(Lane, Box<Job>),
     /// The partition was lost meanwhile; the record comes again elsewhere.
     Abandoned(Lane, Box<Job>),
-    /// The server was asked whether it is ready.
+    /// The server was asked whether it is ready, to go on.
     Asked(Readiness),
+    /// The same, because calls fail.
+    Glanced(Readiness),
     /// The same, before this job is dead-lettered for that failure.
     AskedFor(Lane, Box<Job>, (Failure, Class), Readiness),
 }
@@ -114,14 +118,15 @@ impl Dispatcher {
             breaker: Breaker::default(),
             untried: 0,
             starved: false,
+            glancing: false,
             serial: 0,
         }
     }
 
     /// Runs until the poll thread has closed its end and no job is under way.
     pub async fn run(mut self) {
-        // Bounded by the permits and the one question to the server: each reports once.
-        let (reports, mut reported) = mpsc::channel(self.links.concurrency + 1);
+        // Bounded by the permits and the questions to the server, one of each kind: each reports once.
+        let (reports, mut reported) = mpsc::channel(self.links.concurrency + 2);
         let mut open = true;
         let mut batch = Vec::with_capacity(REPORTS);
         let sorting = self.links.sorting.clone();
@@ -266,6 +271,29 @@ impl Dispatcher {
         });
     }
 
+    /// Asks the server whether it is ready because a job keeps failing and no other call goes well: a job alone never
+    /// opens the breaker, and when hardly anything runs it may be the only witness of an outage.
+    fn glance(&mut self, reports: &mpsc::Sender<Report>) {
+        if self.glancing || self.breaker.is_open() {
+            return;
+        }
+        self.glancing = true;
+        let (workshop, reports) = (self.links.workshop.clone(), reports.clone());
+        tokio::spawn(async move {
+            let readiness = workshop.client.readiness().await;
+            let _ = reports.send(Report::Glanced(readiness)).await;
+        });
+    }
+
+    /// A server that says itself that it is not ready counts as down.
+    fn heed(&mut self, readiness: &Readiness) {
+        if let Readiness::NotReady(why) = readiness
+            && self.breaker.not_ready(Instant::now()).is_some()
+        {
+            self.server_down(why);
+        }
+    }
+
     fn start(
         &self,
         lane: Lane,
@@ -331,6 +359,10 @@ impl Dispatcher {
                 self.give_up(lane, job);
             }
             Report::Asked(readiness) => self.asked(&readiness),
+            Report::Glanced(readiness) => {
+                self.glancing = false;
+                self.heed(&readiness);
+            }
             Report::AskedFor(lane, job, verdict, readiness) => {
                 self.asked_for(lane, job, verdict, &readiness, reports);
             }

@@ -31,8 +31,13 @@ pub struct FinishedAhead {
 
 impl FinishedAhead {
     /// Of records from the committed offset on, in the order of their offsets, each with whether it is finished; the
-    /// timestamp is that of the first one. None, if none is finished.
-    pub fn collect(timestamp: i64, records: impl Iterator<Item = (i64, bool)>) -> Option<Self> {
+    /// timestamp is that of the first one. `beyond` are runs of what was finished further on, and has not come yet. None,
+    /// if nothing is finished.
+    pub fn collect(
+        timestamp: i64,
+        records: impl Iterator<Item = (i64, bool)>,
+        beyond: impl Iterator<Item = (i64, i64)>,
+    ) -> Option<Self> {
         let mut records = records.peekable();
         let (committed, _) = *records.peek()?;
         let mut runs: Vec<(i64, i64)> = Vec::new();
@@ -45,6 +50,12 @@ impl FinishedAhead {
                 _ => {}
             }
             is_run = finished;
+        }
+        for (first, end) in beyond {
+            match runs.last_mut() {
+                Some(run) if run.1 == first => run.1 = end,
+                _ => runs.push((first, end)),
+            }
         }
         (!runs.is_empty()).then_some(Self {
             committed,
@@ -109,6 +120,13 @@ impl FinishedAhead {
         (self.committed, self.timestamp) == (offset, timestamp)
     }
 
+    /// Its runs from `offset` on.
+    pub fn beyond(&self, offset: i64) -> impl Iterator<Item = (i64, i64)> {
+        let at = self.runs.partition_point(|(_, end)| *end <= offset);
+        let runs = self.runs[at..].iter();
+        runs.map(move |(first, end)| (offset.max(*first), *end))
+    }
+
     /// Whether the record at `offset` was finished.
     pub fn contains(&self, offset: i64) -> bool {
         let at = self.runs.partition_point(|(_, end)| *end <= offset);
@@ -121,6 +139,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn collect(timestamp: i64, records: &[(i64, bool)]) -> Option<FinishedAhead> {
+        FinishedAhead::collect(timestamp, records.iter().copied(), std::iter::empty())
+    }
+
+    #[test]
+    fn what_was_finished_further_on_is_told_on() {
+        let before = collect(
+            5,
+            &[(1, false), (2, true), (5, false), (6, true), (7, true)],
+        )
+        .unwrap();
+        let told = |records: &[(i64, bool)], next: i64| {
+            let records = records.iter().copied();
+            FinishedAhead::collect(5, records, before.beyond(next))
+        };
+        assert_eq!(told(&[(1, false)], 2).as_ref(), Some(&before));
+        assert_eq!(told(&[(1, false), (2, true)], 3).as_ref(), Some(&before));
+        let within = told(&[(5, false), (6, true)], 7).unwrap();
+        assert_eq!(within.encode(), "mcp-hybrid/2 5 5 1+2");
+        assert_eq!(told(&[(7, false)], 8), None);
+    }
+
     #[test]
     fn the_text_is_short_and_can_be_read() {
         let records = [
@@ -132,7 +172,7 @@ mod tests {
             (106, false),
             (107, true),
         ];
-        let ahead = FinishedAhead::collect(1_763_712_000_123, records.into_iter()).unwrap();
+        let ahead = collect(1_763_712_000_123, &records).unwrap();
         assert_eq!(ahead.encode(), "mcp-hybrid/2 100 1763712000123 1+3 3+1");
         assert_eq!(
             FinishedAhead::decode(100, &ahead.encode()),
@@ -148,7 +188,7 @@ mod tests {
     #[test]
     fn a_text_that_was_carried_to_another_offset_means_nothing() {
         let records = [(100, false), (101, true)];
-        let ahead = FinishedAhead::collect(5, records.into_iter()).unwrap();
+        let ahead = collect(5, &records).unwrap();
         let text = ahead.encode();
         assert_eq!(FinishedAhead::decode(100, &text), Some(ahead));
         for elsewhere in [0, 99, 101] {
@@ -158,8 +198,8 @@ mod tests {
 
     #[test]
     fn with_nothing_finished_there_is_none() {
-        assert_eq!(FinishedAhead::collect(1, [].into_iter()), None);
-        assert_eq!(FinishedAhead::collect(1, [(1, false)].into_iter()), None);
+        assert_eq!(collect(1, &[]), None);
+        assert_eq!(collect(1, &[(1, false)]), None);
     }
 
     #[test]
@@ -193,7 +233,7 @@ mod tests {
                 offset += gap;
                 records.push((offset, finished));
             }
-            let Some(ahead) = FinishedAhead::collect(7, records.iter().copied()) else {
+            let Some(ahead) = collect(7, &records) else {
                 return Ok(());
             };
             let text = ahead.encode();

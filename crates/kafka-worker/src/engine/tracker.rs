@@ -200,8 +200,13 @@ impl PartitionTracker {
     /// What may be committed now and is not, with what is finished ahead of the offset if that is asked for.
     pub fn commit(&self, with_ahead: bool) -> Option<Commit> {
         let offset = self.committable()?;
-        let ahead = with_ahead.then(|| self.ahead_of(offset)).flatten();
-        let commit = Commit { offset, ahead };
+        let commit = match with_ahead.then(|| self.told_on()).flatten() {
+            Some(told_on) => told_on,
+            None => Commit {
+                offset,
+                ahead: with_ahead.then(|| self.ahead_of(offset)).flatten(),
+            },
+        };
         let is_new = match &self.committed {
             Some(committed) => *committed != commit,
             None => commit.ahead.is_some() || self.first != Some(offset),
@@ -217,7 +222,25 @@ impl PartitionTracker {
             return None;
         }
         let records = self.window.range(from..).map(|at| (at.offset, at.finished));
-        FinishedAhead::collect(first.timestamp, records)
+        FinishedAhead::collect(first.timestamp, records, self.beyond())
+    }
+
+    /// What the last owner had finished of what has not come yet: a commit that did not say it again would have it
+    /// forgotten.
+    fn beyond(&self) -> impl Iterator<Item = (i64, i64)> {
+        let inherited = self.inherited.iter().zip(self.next);
+        inherited.flat_map(|(ahead, next)| ahead.beyond(next))
+    }
+
+    /// With all that has come finished, a commit of the last record itself if there is more that an earlier owner had
+    /// finished: the timestamp that the text needs is not known of the next one.
+    fn told_on(&self) -> Option<Commit> {
+        if !self.window.is_empty() || self.beyond().next().is_none() {
+            return None;
+        }
+        let (offset, timestamp) = *self.recent.back()?;
+        let ahead = FinishedAhead::collect(timestamp, [(offset, true)].into_iter(), self.beyond());
+        Some(Commit { offset, ahead })
     }
 
     /// Notes what the group has committed.

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mcp_testkit::{Kafka, Reply, StubServer, eventually};
 
@@ -323,4 +323,51 @@ async fn a_job_that_fails_while_others_do_not_ends_though_the_server_refuses_to_
 fn answered_ok(server: &StubServer, jobs: &[String]) -> bool {
     let answered = answered(server);
     jobs.iter().all(|job| answered.contains(job))
+}
+
+#[tokio::test]
+async fn a_lone_job_is_held_while_the_server_says_that_it_is_not_ready() {
+    let setting = Setting::new(Kafka::shared().await, "lone", 1).await;
+    let healthy = Arc::new(AtomicBool::new(false));
+    let state = healthy.clone();
+    // Then it fails twice for a reason of its own: what failed before must not count.
+    let own = AtomicUsize::new(2);
+    let server = StubServer::start(move |_| {
+        let is_down = !state.load(Ordering::Relaxed);
+        let less = |left: usize| left.checked_sub(1);
+        let reply = match is_down {
+            true => Reply::status(503),
+            false
+                if own
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                    .is_ok() =>
+            {
+                Reply::status(500)
+            }
+            false => Reply::text("done"),
+        };
+        async move { reply }
+    })
+    .await;
+    server.set_readiness(503);
+    setting.submit(tool_job("lone", "x")).await;
+    let mut worker = setting
+        .worker(&server)
+        .var("WORKER_MAX_ATTEMPTS", 3)
+        .start()
+        .await;
+    let reason = worker.wait_not_ready("server", "/ready answers 503").await;
+    assert!(reason.contains("server-unavailable"), "{reason}");
+    let calls = server.calls().len();
+    assert!(calls < 3, "{calls} calls");
+    healthy.store(true, Ordering::Relaxed);
+    server.set_readiness(200);
+    setting.wait_all_committed().await;
+    worker.wait_ready().await;
+    assert!(setting.kafka.read_all(&setting.dead).await.is_empty());
+    worker
+        .wait_metric("worker_jobs_total", "status=\"succeeded\"", |jobs| {
+            jobs == 1.0
+        })
+        .await;
 }

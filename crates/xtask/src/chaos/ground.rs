@@ -137,11 +137,11 @@ impl Run {
             ("WORKER_RETRY_BASE_MS", "50"),
             ("WORKER_RETRY_MAX_MS", "1000"),
             ("KAFKA_PROPERTY_RECONNECT_BACKOFF_MAX_MS", "500"),
-            // Each job's own lines only for whoever reads them.
+            // What happens to each job and in each commit only for whoever reads it.
             (
                 "RUST_LOG",
                 match self.logs {
-                    Some(_) => "warn,kafka_worker=info",
+                    Some(_) => "warn,kafka_worker=info,kafka_worker::engine::intake=debug",
                     None => "warn,kafka_worker=info,kafka_worker::journal=off",
                 },
             ),

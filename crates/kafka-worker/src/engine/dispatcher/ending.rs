@@ -25,11 +25,7 @@ impl Dispatcher {
         reports: &mpsc::Sender<Report>,
     ) {
         let now = Instant::now();
-        if let Readiness::NotReady(why) = readiness
-            && self.breaker.not_ready(now).is_some()
-        {
-            self.server_down(why);
-        }
+        self.heed(readiness);
         if self.breaker.is_open() {
             job.attempts -= 1;
             job.spared = Some(now);
@@ -82,8 +78,12 @@ impl Dispatcher {
             Disposition::Retry(delay) => {
                 if failure.code.blame() == Blame::Suspect {
                     job.suspected.push(attempt);
+                    let again = job.attempts > 1;
+                    if again && !self.breaker.accepted_since(job.attempt_began) {
+                        self.glance(reports);
+                    }
                 }
-                workshop.journal.retrying(&job, &failure, delay);
+                self.links.workshop.journal.retrying(&job, &failure, delay);
                 self.park(lane, job, now + delay, Place::First);
             }
             Disposition::Hold(delay) => {

@@ -138,6 +138,33 @@ fn the_next_owner_processes_only_what_was_not_finished() {
 }
 
 #[test]
+fn what_was_finished_is_told_on_by_owners_who_have_not_come_so_far() {
+    let mut tracker = tracker_with(&[5, 6, 7, 9]);
+    tracker.finish(1, 7);
+    tracker.finish(1, 9);
+    let commit = tracker.commit(true).unwrap();
+    let (new, finished) = (Arrived::New, Arrived::Finished);
+
+    // All that has come is finished, and more had been: the text speaks of the last record that has come.
+    let mut second = handed_on(&commit);
+    assert_eq!(second.receive(record(5)), new);
+    second.finish(2, 5);
+    let commit = second.commit(true).unwrap();
+    assert_eq!(commit.offset, 5);
+
+    let mut third = handed_on(&commit);
+    assert_eq!([5, 6].map(|at| third.receive(record(at))), [finished, new]);
+    let commit = third.commit(true).unwrap();
+    assert_eq!(commit.offset, 6);
+
+    let mut last = handed_on(&commit);
+    let arrived = [6, 7, 9, 10].map(|offset| last.receive(record(offset)));
+    assert_eq!(arrived, [new, finished, finished, new]);
+    last.finish(2, 6);
+    assert_eq!(take(&mut last), Some(10));
+}
+
+#[test]
 fn what_was_finished_in_another_log_says_nothing_of_this_one() {
     let mut tracker = tracker_with(&[5, 6]);
     tracker.finish(1, 6);

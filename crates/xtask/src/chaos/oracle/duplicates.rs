@@ -9,7 +9,7 @@ pub(crate) use self::reason::REASONS;
 use self::reason::{Reason, is_behind, is_cut_off, reason};
 use super::ledger::Ledger;
 use super::order::LEARN;
-use super::{Rule, Terms, Violation, broken};
+use super::{Rule, Terms, Violation, broken, texts};
 use crate::chaos::history::{Call, Entry, Micros, Verdict};
 
 /// What was finished so shortly before an end may not be committed yet: commits go out every 600 ms, and take a while.
@@ -121,13 +121,48 @@ fn unexplained(ledger: &Ledger<'_>, entry: &Entry, before: &Call, again: &Call) 
     broken(
         Rule::E,
         format!(
-            "{} had succeeded with w{} and was called again by w{} without a reason; when it succeeded, {behind}: {}",
+            "{} had succeeded with w{} and was called again by w{} without a reason; when it succeeded, {behind}: {}; {}; \
+             the group was not stable {}",
             ledger.describe(entry),
             before.worker,
             again.worker,
-            ledger.story(entry)
+            ledger.story(entry),
+            committed(ledger, entry, again.start),
+            unstable(ledger, (before.end.saturating_sub(COMMIT), again.start)),
         ),
     )
+}
+
+/// What was committed of the record's partition when it was called again.
+fn committed(ledger: &Ledger<'_>, entry: &Entry, by: Micros) -> String {
+    let mut commits = ledger.history.commits.iter().rev();
+    let last = commits.find(|commit| commit.partition == entry.partition && commit.at <= by);
+    let Some(commit) = last else {
+        return "nothing was committed".to_owned();
+    };
+    let told = match texts::names(commit, entry.offset) {
+        true => "which named it",
+        false => "which did not name it",
+    };
+    format!(
+        "committed since {}: {} with a text of {} bytes, {told}",
+        super::s(commit.at),
+        commit.offset,
+        commit.text.len()
+    )
+}
+
+/// When the group took no commits, as far as it is known.
+fn unstable(ledger: &Ledger<'_>, (from, until): (Micros, Micros)) -> String {
+    let periods = ledger.rebalances().unwrap_or_default().iter();
+    let within: Vec<_> = periods
+        .filter(|(began, ended)| *began <= until && *ended >= from)
+        .map(|(began, ended)| format!("{} to {}", super::s(*began), super::s(*ended)))
+        .collect();
+    match within.is_empty() {
+        true => "at no time".to_owned(),
+        false => within.join(", "),
+    }
 }
 
 /// With a server that does its work to the end, a call that was dropped would have been a duplicate.

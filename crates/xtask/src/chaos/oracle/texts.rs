@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::ledger::Ledger;
 use super::{Rule, Violation, broken, s};
+use crate::chaos::history::Committed;
 
 /// Returns how many jobs a text has called finished ahead of their turn.
 pub(super) fn check(ledger: &Ledger<'_>, violations: &mut Vec<Violation>) -> usize {
@@ -47,6 +48,12 @@ pub(super) fn check(ledger: &Ledger<'_>, violations: &mut Vec<Violation>) -> usi
         }
     }
     judged.len()
+}
+
+/// Whether the text beside the commit calls that offset finished.
+pub(super) fn names(commit: &Committed, offset: i64) -> bool {
+    let runs = runs(commit.offset, &commit.text).unwrap_or_default();
+    runs.iter().any(|run| run.contains(&offset))
 }
 
 /// The finished offsets: from the committed one on, `a+b` is so many that are not finished, then so many that are. What
