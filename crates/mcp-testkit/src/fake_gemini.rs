@@ -179,9 +179,10 @@ async fn answer(
 ) -> Response {
     let (model, body) = match request::check(&method, &uri, &headers, &body) {
         Ok(taken) => taken,
-        Err(refusal) => {
-            shared.lock().refused.push(refusal.why);
-            return refusal.response;
+        Err(refused) => {
+            let request::Refusal { why, response } = *refused;
+            shared.lock().refused.push(why);
+            return response;
         }
     };
     let (call, mut end) = {

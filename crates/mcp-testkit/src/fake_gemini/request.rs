@@ -22,14 +22,14 @@ pub(super) struct Refusal {
     pub(super) response: Response,
 }
 
-fn refusal(code: u16, status: &str, message: &str, details: Value) -> Refusal {
-    Refusal {
+fn refusal(code: u16, status: &str, message: &str, details: Value) -> Box<Refusal> {
+    Box::new(Refusal {
         why: message.to_owned(),
         response: reply::error(code, status, message, details),
-    }
+    })
 }
 
-fn invalid(message: &str) -> Refusal {
+fn invalid(message: &str) -> Box<Refusal> {
     refusal(400, "INVALID_ARGUMENT", message, json!([]))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn check(
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(String, Value), Refusal> {
+) -> Result<(String, Value), Box<Refusal>> {
     let model = uri
         .path()
         .strip_prefix("/v1beta/models/")
@@ -91,7 +91,7 @@ pub(super) fn check(
     Ok((model.to_owned(), body))
 }
 
-fn shape(body: &Value) -> Result<(), Refusal> {
+fn shape(body: &Value) -> Result<(), Box<Refusal>> {
     known(
         body,
         "",
@@ -165,7 +165,7 @@ fn shape(body: &Value) -> Result<(), Refusal> {
     }
 }
 
-fn parts(content: &Value, at: &str) -> Result<(), Refusal> {
+fn parts(content: &Value, at: &str) -> Result<(), Box<Refusal>> {
     known(content, at, &["role", "parts"])?;
     let parts = content["parts"].as_array();
     let Some(parts) = parts.filter(|parts| !parts.is_empty()) else {
@@ -184,7 +184,7 @@ fn parts(content: &Value, at: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn known(object: &Value, at: &str, allowed: &[&str]) -> Result<(), Refusal> {
+fn known(object: &Value, at: &str, allowed: &[&str]) -> Result<(), Box<Refusal>> {
     let names = object
         .as_object()
         .into_iter()
