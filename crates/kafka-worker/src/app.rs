@@ -19,7 +19,7 @@ use crate::engine::workshop::Workshop;
 use crate::journal::{JobEvent, Journal, count};
 use crate::metric_definitions;
 use crate::outbox::Outbox;
-use crate::signals::{Fatal, Holds, Pulse, Sorting};
+use crate::signals::{Fatal, Holds, Owned, Pulse, Sorting};
 
 /// What closing may take on top of the drain: the last commit, leaving the group.
 const CLOSE: Duration = Duration::from_secs(4);
@@ -89,7 +89,7 @@ impl Worker {
         let records_max = (config.concurrency * 2).clamp(512, 16_384);
         let (received_to, received) = mpsc::channel(16);
         let (done, done_from) = std::sync::mpsc::channel();
-        let sorting = Sorting::default();
+        let (sorting, owned) = (Sorting::default(), Owned::default());
         let dispatcher = Dispatcher::new(DispatcherLinks {
             workshop,
             concurrency: config.concurrency,
@@ -97,6 +97,7 @@ impl Worker {
             received,
             done,
             sorting: sorting.clone(),
+            owned: owned.clone(),
             dead_letters_per_minute: config.dead_letters_per_minute,
             server: ready.register("server", "starting"),
             budget: ready.register("budget", "starting"),
@@ -129,6 +130,7 @@ impl Worker {
                 received: received_to,
                 done: done_from,
                 sorting,
+                owned,
                 pulse,
                 joined: ready.register("group", "the consumer group is not joined yet"),
                 broker: ready.register("broker", "starting"),

@@ -1,5 +1,6 @@
 //! One attempt of a job: its tool calls over HTTP, and what they add up to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -8,6 +9,7 @@ use mcp_core::{ErrorCode, Failure, IdempotencyKey, Step, job};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::dlq::Mask;
 use crate::engine::job::Job;
 
 /// Calls of one job at the same time: a job names up to 64 servers, and all of them share its one permit.
@@ -18,7 +20,7 @@ const CALLS_AT_ONCE: usize = 4;
 pub struct Attempt {
     /// What every step answered, by step; or the worst failure.
     pub result: Result<Value, Failure>,
-    /// Whether the server was called at all: only then does the outcome say something of it.
+    /// Whether the server was called, and had its time: only then does the outcome say something of it.
     pub called: bool,
 }
 
@@ -52,10 +54,15 @@ pub async fn make(
         .iter()
         .filter(|step| !matches!(job.steps.get(&step.id), Some(Ok(_))))
         .collect();
+    let called = AtomicBool::new(false);
     let call_step = async |step: &Step| {
         let key = IdempotencyKey::new(&topic, &id, &step.id);
-        let answer = call(client, step, &key, timeout.min(left(ends)), trace).await;
-        job.ownership.progressed();
+        let left = left(ends);
+        let answer = call(client, step, &key, timeout.min(left), trace).await;
+        // One that the job's own deadline cut short says nothing of the server.
+        let is_cut = left < timeout && is_timeout(&answer);
+        called.fetch_or(!is_cut, Ordering::Relaxed);
+        job.ownership.attempted();
         let answer = match with_answers {
             true => answer,
             false => answer.map(|_| Value::Null),
@@ -73,8 +80,12 @@ pub async fn make(
     job.steps.extend(answers);
     Attempt {
         result: sum_up(&plan, job),
-        called: true,
+        called: called.into_inner(),
     }
+}
+
+fn is_timeout(answer: &Result<Value, Failure>) -> bool {
+    matches!(answer, Err(failure) if failure.code == ErrorCode::CallTimeout)
 }
 
 fn left(ends: Instant) -> Duration {
@@ -102,11 +113,17 @@ async fn call(
         timeout,
     };
     // The client has taken the step's environment values and headers out of what the server may have repeated.
-    let answer = client.call_tool(call).await?;
+    let answer = client.call_tool(call).await.map_err(masked)?;
     Ok(match answer.structured_content() {
         Some(structured) => structured.clone(),
         None => answer.content().into(),
     })
+}
+
+/// Without what looks like a secret: the text may be a tool's own, and goes into logs and dead letters.
+fn masked(mut failure: Failure) -> Failure {
+    failure.message = Mask::default().text(&failure.message);
+    failure
 }
 
 /// All answers in the order of the plan, or the worst failure with each step's outcome as its detail.

@@ -202,6 +202,13 @@ impl Breaker {
         }
     }
 
+    /// Whether an attempt that began then says something of the server. One that ran out of time while others were
+    /// answered does not: the server was there, and the call is slow by itself.
+    pub fn is_evidence(&self, began: Instant, failure: Option<ErrorCode>) -> bool {
+        let others_went_well = self.state == State::Closed && self.accepted_since(began);
+        !(others_went_well && failure == Some(ErrorCode::CallTimeout))
+    }
+
     /// Notes the outcome of one attempt of the job `job`: `None` is success.
     pub fn outcome(
         &mut self,

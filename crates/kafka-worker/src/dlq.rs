@@ -31,6 +31,7 @@ use mcp_runtime::vars::ConfigError;
 use mcp_runtime::{Telemetry, Vars, signals};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use mask::Mask;
 pub use options::{DlqCommand, ListOptions, PurgeOptions, RedriveOptions, ShowOptions};
 
 /// The exit code for a command line that can't be carried out.

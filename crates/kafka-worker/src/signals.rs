@@ -1,6 +1,6 @@
 //! What the parts of the engine tell each other besides jobs: holds on intake and the failure that ends the process.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -65,6 +65,22 @@ impl Holds {
     /// Whether any hold is set.
     pub fn any(&self) -> bool {
         self.0.iter().any(|hold| hold.load(Ordering::Relaxed))
+    }
+}
+
+/// How many partitions this member owns; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Owned(Arc<AtomicUsize>);
+
+impl Owned {
+    /// So many from now on.
+    pub fn set(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

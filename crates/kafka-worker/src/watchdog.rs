@@ -20,6 +20,10 @@ pub struct Standing {
     pub epoch: u64,
     /// Changes whenever something moves, see [`crate::engine::ownership::Ownership::progress`].
     pub progress: u64,
+    /// How many calls have ended, well or not.
+    pub attempts: u64,
+    /// How many jobs are done.
+    pub completed: u64,
     /// The offset that may be committed; none before the first record of the assignment.
     pub committable: Option<i64>,
     /// How far the client has fetched, as far as it has told.
@@ -42,13 +46,15 @@ impl Standing {
     }
 }
 
-/// Why nothing moves.
+/// Why nothing moves, or comes to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Nobody knows: there is work that could be done. A new process may cure it.
     Unknown,
     /// Every record here waits for its time. A new process would wait as well.
     Waiting,
+    /// Calls end, and none of them ends a job. They would not in a new process either.
+    Failing,
 }
 
 /// A partition in which nothing moves.
@@ -62,7 +68,7 @@ pub struct Stall {
     pub lag: u64,
     /// Records received and not finished.
     pub unfinished: usize,
-    /// Since when nothing moves.
+    /// Since when nothing moves, or no job is done.
     pub idle: Duration,
     /// Why.
     pub cause: Cause,
@@ -80,6 +86,9 @@ struct Seen {
     epoch: u64,
     progress: u64,
     since: Instant,
+    completed: u64,
+    /// Since when no job was done, and how many calls had ended then.
+    fruitless: (Instant, u64),
 }
 
 impl Watchdog {
@@ -127,27 +136,42 @@ impl Watchdog {
                 }
                 _ => now,
             };
-            let idle = now - since;
-            if idle >= self.limit {
-                stalls.push(Stall {
-                    topic: standing.topic.clone(),
-                    partition: standing.partition,
-                    lag: lag.unwrap_or_default(),
-                    unfinished: standing.unfinished,
-                    idle,
-                    cause: match standing.all_wait() {
-                        true => Cause::Waiting,
-                        false => Cause::Unknown,
-                    },
-                });
-            }
-            let (epoch, progress) = (standing.epoch, standing.progress);
+            let fruitless = match self.seen.get(&key) {
+                Some(before)
+                    if !held
+                        && lag.is_some_and(|lag| lag > 0)
+                        && before.epoch == standing.epoch
+                        && before.completed == standing.completed =>
+                {
+                    before.fruitless
+                }
+                _ => (now, standing.attempts),
+            };
+            let (idle, without) = (now - since, now - fruitless.0);
+            let cause = match () {
+                () if idle >= self.limit && standing.all_wait() => Some((Cause::Waiting, idle)),
+                () if idle >= self.limit => Some((Cause::Unknown, idle)),
+                () if without >= self.limit && standing.attempts != fruitless.1 => {
+                    Some((Cause::Failing, without))
+                }
+                () => None,
+            };
+            stalls.extend(cause.map(|(cause, idle)| Stall {
+                topic: standing.topic.clone(),
+                partition: standing.partition,
+                lag: lag.unwrap_or_default(),
+                unfinished: standing.unfinished,
+                idle,
+                cause,
+            }));
             seen.insert(
                 key,
                 Seen {
-                    epoch,
-                    progress,
+                    epoch: standing.epoch,
+                    progress: standing.progress,
                     since,
+                    completed: standing.completed,
+                    fruitless,
                 },
             );
         }
@@ -166,11 +190,16 @@ impl std::fmt::Display for Stall {
             ..
         } = self;
         let seconds = self.idle.as_secs();
+        let what = match self.cause {
+            Cause::Unknown | Cause::Waiting => "nothing moved",
+            Cause::Failing => "no job was done",
+        };
         write!(
             f,
-            "{topic}[{partition}]: lag {lag}, nothing moved for {seconds} s, "
+            "{topic}[{partition}]: lag {lag}, {what} for {seconds} s, "
         )?;
         match self.cause {
+            Cause::Failing => write!(f, "the calls of {unfinished} jobs here fail or take long"),
             Cause::Waiting => write!(f, "all {unfinished} jobs here wait for their time"),
             Cause::Unknown if *unfinished > 0 => write!(f, "{unfinished} jobs here do not end"),
             Cause::Unknown => write!(f, "no record comes"),
@@ -190,6 +219,8 @@ mod tests {
             partition: 3,
             epoch: 1,
             progress,
+            attempts: 0,
+            completed: 0,
             committable: Some(5),
             fetched: None,
             unfinished,
@@ -229,6 +260,37 @@ mod tests {
             let expected = format!("t[3]: lag 7, nothing moved for 10 s, {what}");
             assert_eq!(said, [expected]);
         }
+    }
+
+    #[test]
+    fn calls_that_end_no_job_are_told_of_and_are_no_reason_for_a_new_process() {
+        let mut watchdog = Watchdog::new(LIMIT);
+        let now = Instant::now();
+        let at = |attempts, completed| {
+            let mut standing = standing(attempts, 4, 1);
+            (standing.attempts, standing.completed) = (attempts, completed);
+            [(standing, Some(7))]
+        };
+        assert!(watchdog.observe(now, &at(1, 0), false).is_empty());
+        let half = now + LIMIT / 2;
+        assert!(watchdog.observe(half, &at(2, 0), false).is_empty());
+        let stalls = watchdog.observe(now + LIMIT, &at(3, 0), false);
+        assert_eq!(stalls[0].cause, Cause::Failing);
+        let said =
+            "t[3]: lag 7, no job was done for 10 s, the calls of 4 jobs here fail or take long";
+        assert_eq!(stalls[0].to_string(), said);
+        // One is done; and then intake is held, which explains it.
+        assert!(watchdog.observe(now + LIMIT, &at(4, 1), false).is_empty());
+        assert!(
+            watchdog
+                .observe(now + LIMIT * 2, &at(5, 1), true)
+                .is_empty()
+        );
+        assert!(
+            watchdog
+                .observe(now + LIMIT * 2, &at(6, 1), false)
+                .is_empty()
+        );
     }
 
     #[test]

@@ -182,9 +182,35 @@ pub fn outgoing<'a>(
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
     }
-    let ids = RandomIdGenerator::default();
-    let root = format!("00-{}-{}-00", ids.new_trace_id(), ids.new_span_id());
+    // A request that is not sampled has begun one already.
+    let begun = Context::map_current(|context| {
+        let span = context.span();
+        let begun = span.span_context();
+        begun
+            .is_valid()
+            .then(|| (begun.trace_id(), begun.span_id()))
+    });
+    let (trace_id, span_id) = begun.unwrap_or_else(|| {
+        let ids = RandomIdGenerator::default();
+        (ids.new_trace_id(), ids.new_span_id())
+    });
+    // Written by hand: every call needs it, and formatting takes several times as long.
+    let mut root = String::with_capacity(55);
+    root.push_str("00-");
+    push_hex(&mut root, &trace_id.to_bytes());
+    root.push('-');
+    push_hex(&mut root, &span_id.to_bytes());
+    root.push_str("-00");
     vec![(TRACEPARENT.to_owned(), root)]
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
 }
 
 /// The W3C headers that make the receiver a child of `span`; empty where no OpenTelemetry layer is installed.

@@ -271,3 +271,16 @@ fn an_outage_explains_what_failed_from_its_first_failure_to_its_end() {
     assert!(breaker.explains((at(20), at(30))));
     assert!(!breaker.explains((at(22), at(23))));
 }
+
+#[test]
+fn a_call_that_ran_out_of_time_while_others_were_answered_is_no_evidence() {
+    let mut breaker = Breaker::default();
+    let began = Instant::now();
+    let later = began + Duration::from_secs(2);
+    let timeout = Some(ErrorCode::CallTimeout);
+    assert!(breaker.is_evidence(began, timeout));
+    breaker.outcome(later, 1, None);
+    assert!(!breaker.is_evidence(began, timeout));
+    assert!(breaker.is_evidence(began, Some(ErrorCode::ServerUnavailable)));
+    assert!(breaker.is_evidence(later + Duration::from_secs(1), timeout));
+}

@@ -40,7 +40,7 @@ pub(super) fn is_secret(name: &str) -> bool {
 
 /// Masks what it is shown, and remembers what it masked: the same text is masked in what comes later.
 #[derive(Default)]
-pub(super) struct Mask {
+pub(crate) struct Mask {
     seen: Vec<String>,
 }
 
@@ -151,7 +151,7 @@ impl Mask {
     }
 
     /// A text without the secrets seen so far, credentials in URLs, and what stands behind `password=` and the like.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.seen {
             if text.contains(secret.as_str()) {

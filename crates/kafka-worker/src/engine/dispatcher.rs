@@ -22,11 +22,13 @@ use crate::attempt::Attempt;
 use crate::breaker::{Admission, Breaker};
 use crate::budget::Budget;
 use crate::disposition::HOLD;
-use crate::signals::{Hold, Holds, Sorting};
+use crate::signals::{Hold, Holds, Owned, Sorting};
 use crate::spans;
 
 /// Reports that are taken at once.
 const REPORTS: usize = 64;
+/// One permit of so many is kept for partitions that have less than their share.
+const KEPT: usize = 8;
 /// After a standstill, how soon it is looked whether work may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -62,6 +64,8 @@ pub struct DispatcherLinks {
     pub done: std::sync::mpsc::Sender<Done>,
     /// Asks it to sort out the jobs of assignments that are being given up.
     pub sorting: Sorting,
+    /// How many partitions share the permits.
+    pub owned: Owned,
     /// Dead letters a minute; 0 is no limit.
     pub dead_letters_per_minute: u32,
     /// Whether the server answers.
@@ -216,7 +220,7 @@ impl Dispatcher {
             };
             let next = match trial {
                 true => self.jobs.next_preferring(now, |job| job.is_untried()),
-                false => self.jobs.next(now),
+                false => self.jobs.next_within(now, self.permits()),
             };
             let Some((lane, mut job)) = next else {
                 self.starved = trial;
@@ -259,6 +263,19 @@ impl Dispatcher {
             }
             self.start(lane, job, now, trial, reports.clone());
         }
+    }
+
+    /// Which partitions may have another permit, by how many they have. The last ones are kept for those that have less
+    /// than their share: calls that take long gather permits, and would in the end have all of them.
+    fn permits(&self) -> impl Fn(usize) -> bool + use<> {
+        let (all, owned) = (self.links.concurrency, self.links.owned.count());
+        let left = all.saturating_sub(self.jobs.running());
+        let kept = match owned {
+            0 | 1 => 0,
+            _ => (all / KEPT).max(1),
+        };
+        let share = all.div_ceil(owned.max(1));
+        move |running| left > kept || running < share
     }
 
     /// Asks the server whether it is ready.

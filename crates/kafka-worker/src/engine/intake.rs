@@ -36,7 +36,7 @@ use crate::journal::count;
 use crate::kafka::{self, Connection};
 use crate::metric_definitions as metric;
 use crate::mutation::{self, Mutation};
-use crate::signals::{Fatal, Holds, Pulse, Sorting};
+use crate::signals::{Fatal, Holds, Owned, Pulse, Sorting};
 
 /// Longest wait for a record; also how soon a stop or a hold is noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -106,6 +106,8 @@ pub struct IntakeLinks {
     pub done: std::sync::mpsc::Receiver<Done>,
     /// Asks the dispatcher to sort out the jobs of partitions that are being given up.
     pub sorting: Sorting,
+    /// Told how many partitions are owned.
+    pub owned: Owned,
     /// Beaten whenever this thread comes round.
     pub pulse: Pulse,
     /// Whether the group has been joined.
@@ -165,6 +167,7 @@ impl Intake {
             assignment: Assignment::new(links.done),
             drain: drain.min(max_revoke(&client)),
             sorting: links.sorting,
+            owned: links.owned,
             pulse: links.pulse,
             joined: links.joined,
             broker: links.broker,
@@ -186,6 +189,7 @@ impl Intake {
             committing: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            barred: AtomicBool::new(false),
         };
         context.broker.holds();
         context.records.holds();

@@ -267,6 +267,8 @@ mod tests {
             partition: 0,
             epoch: 1,
             progress: 0,
+            attempts: 0,
+            completed: 0,
             committable,
             fetched,
             unfinished,

@@ -27,6 +27,8 @@ pub struct Ownership {
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     progress: AtomicU64,
+    attempts: AtomicU64,
+    completed: AtomicU64,
     lost: CancellationToken,
 }
 
@@ -44,6 +46,8 @@ impl Ownership {
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             progress: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
             lost: CancellationToken::new(),
         }
     }
@@ -107,6 +111,28 @@ impl Ownership {
     /// How often something moved.
     pub fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
+    }
+
+    /// A call has ended, well or not.
+    pub fn attempted(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        self.progressed();
+    }
+
+    /// How many calls have ended.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// A job is done: its outcome is durable.
+    pub fn completed_one(&self) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+        self.progressed();
+    }
+
+    /// How many jobs are done.
+    pub fn completed(&self) -> u64 {
+        self.completed.load(Ordering::Relaxed)
     }
 
     /// The partition is gone: what still runs for it is cut off.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use mcp_core::Clock;
 use mcp_core::clock::rfc3339;
 use mcp_core::text::bounded;
@@ -33,7 +34,8 @@ const TEXT_MAX: usize = 256;
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
     audit: &'static str,
-    time: String,
+    /// Set when it is written.
+    time: &'a str,
     key: &'a str,
     key_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,9 +68,39 @@ struct Buffer {
 #[derive(Default)]
 struct State {
     text: Vec<u8>,
+    stamp: Stamp,
     lost: u64,
     writing: bool,
     closed: bool,
+}
+
+/// The time as text. Within a second only its end changes: to make all of it anew would be a good part of a line's cost.
+#[derive(Default)]
+struct Stamp {
+    second: i64,
+    /// As `2026-07-28T00:00:00.000Z`.
+    text: String,
+}
+
+impl Stamp {
+    fn at(&mut self, now: DateTime<Utc>) -> &str {
+        let (second, millis) = (now.timestamp(), now.timestamp_subsec_millis() % 1_000);
+        if second != self.second || self.text.is_empty() {
+            (self.second, self.text) = (second, rfc3339(now));
+            return &self.text;
+        }
+        let end = self.text.len() - "Z".len();
+        for (place, digit) in [millis / 100, millis / 10 % 10, millis % 10]
+            .into_iter()
+            .enumerate()
+        {
+            let at = end - 3 + place;
+            let digit = char::from_digit(digit, 10).unwrap_or('0');
+            self.text
+                .replace_range(at..=at, digit.encode_utf8(&mut [0; 4]));
+        }
+        &self.text
+    }
 }
 
 impl Buffer {
@@ -135,9 +167,9 @@ impl AuditLog {
             return;
         }
         let tool = tool.map(|tool| bounded(tool, TEXT_MAX));
-        self.write(&Line {
+        self.write(Line {
             audit: "refused",
-            time: rfc3339(Clock::System.now()),
+            time: "",
             key: caller.map_or("-", ApiKey::name),
             key_id: caller.map_or("-", ApiKey::id),
             peer,
@@ -150,7 +182,7 @@ impl AuditLog {
         });
     }
 
-    fn write(&self, line: &Line<'_>) {
+    fn write(&self, line: Line<'_>) {
         let Some(buffer) = &self.0 else {
             return;
         };
@@ -161,11 +193,17 @@ impl AuditLog {
             buffer.lost.increment(1);
             return;
         }
-        let was_empty = state.text.is_empty();
+        let State {
+            text,
+            stamp,
+            writing,
+            ..
+        } = &mut *state;
+        let wake = text.is_empty() && !*writing;
+        let time = stamp.at(Clock::System.now());
         // A line of strings and numbers can always be written to memory.
-        let _ = serde_json::to_writer(&mut state.text, line);
-        state.text.push(b'\n');
-        let wake = was_empty && !state.writing;
+        let _ = serde_json::to_writer(&mut *text, &Line { time, ..line });
+        text.push(b'\n');
         drop(state);
         if wake {
             buffer.changed.notify_all();
@@ -263,9 +301,9 @@ impl Drop for Call<'_> {
             return;
         }
         let key = self.idempotency_key.map(|key| bounded(key, TEXT_MAX));
-        self.log.write(&Line {
+        self.log.write(Line {
             audit: "call",
-            time: rfc3339(Clock::System.now()),
+            time: "",
             key: self.caller.name(),
             key_id: self.caller.id(),
             peer: self.peer,
@@ -283,4 +321,18 @@ impl Drop for Call<'_> {
 fn millis(duration: Duration) -> f64 {
     let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     f64::from(micros) / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_the_time_whether_its_second_is_new_or_not() {
+        let mut stamp = Stamp::default();
+        for millis in [0, 7, 12, 999, 1_000, 1_345, 61_045, 60_999, -1] {
+            let now = DateTime::from_timestamp_millis(1_785_000_000_000 + millis).unwrap();
+            assert_eq!(stamp.at(now), rfc3339(now));
+        }
+    }
 }

@@ -44,8 +44,8 @@ impl Dispatcher {
         reports: &mpsc::Sender<Report>,
     ) {
         let now = Instant::now();
-        if attempt.called {
-            let failure = attempt.result.as_ref().err().map(|failure| failure.code);
+        let failure = attempt.result.as_ref().err().map(|failure| failure.code);
+        if attempt.called && self.breaker.is_evidence(job.attempt_began, failure) {
             let transition = self.breaker.outcome(now, job.serial, failure);
             match (transition, &attempt.result) {
                 (Some(Transition::Opened), Err(failure)) => self.server_down(failure),

@@ -315,7 +315,7 @@ impl Assignment {
             if let Some(entry) = owned.get_mut(topic, partition) {
                 let before = entry.unfinished();
                 if entry.tracker.finish(done.ownership.epoch, done.offset) {
-                    entry.ownership.progressed();
+                    entry.ownership.completed_one();
                     let finished = before.without(entry.unfinished());
                     owned.unfinished = owned.unfinished.without(finished);
                 }
@@ -433,10 +433,9 @@ impl Assignment {
         }
     }
 
-    /// A batch at that offset can't be read, and the client does not say of which partition. It is the one that had
-    /// come nearest to it, be it by what an earlier owner has committed; should that be wrong, the error comes again and
-    /// the next one is found. From now on nothing of it is received: after such an error the client goes astray, and may
-    /// begin the partition from its start.
+    /// A batch at that offset can't be read, and the client does not say of which partition. It is the one that had come
+    /// nearest to it, be it by a commit; should that be wrong, the error comes again and the next one is found. From now on
+    /// nothing of it is received: after such an error the client goes astray, and may begin it from its start.
     pub(super) fn fence(&self, offset: i64) -> Option<(Arc<str>, i32)> {
         let mut owned = lock(&self.partitions);
         let found = owned
@@ -469,6 +468,8 @@ impl Assignment {
                 partition: entry.ownership.partition,
                 epoch: entry.ownership.epoch,
                 progress: entry.ownership.progress(),
+                attempts: entry.ownership.attempts(),
+                completed: entry.ownership.completed(),
                 committable: entry.tracker.committable(),
                 fetched: entry.fetched.filter(|_| entry.corrupt.is_none()),
                 unfinished: entry.tracker.unfinished(),

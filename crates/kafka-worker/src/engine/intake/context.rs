@@ -20,13 +20,14 @@ use crate::engine::observer::Board;
 use crate::journal::count;
 use crate::kafka;
 use crate::metric_definitions as metric;
-use crate::signals::{Pulse, Sorting};
+use crate::signals::{Owned, Pulse, Sorting};
 
 /// What the callbacks work on.
 pub(super) struct Context {
     pub(super) assignment: Assignment,
     pub(super) drain: Duration,
     pub(super) sorting: Sorting,
+    pub(super) owned: Owned,
     pub(super) pulse: Pulse,
     pub(super) joined: Condition,
     pub(super) broker: Condition,
@@ -47,12 +48,21 @@ pub(super) struct Context {
     pub(super) committing: Mutex<Text>,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
+    /// The broker answers, and refuses this client the group or a topic. That brokers answer is no sign that it is over.
+    pub(super) barred: AtomicBool,
 }
 
 impl Context {
     pub(super) fn broker_fails(&self, code: RDKafkaErrorCode, reason: &str) {
         let reason = if kafka::is_refusal(code) {
             self.refused.store(true, Ordering::Relaxed);
+            let is_barred = matches!(
+                code,
+                RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+            );
+            self.barred.fetch_or(is_barred, Ordering::Relaxed);
             format!("the broker refuses this client, check its credentials and ACLs: {reason}")
         } else if self.refused.load(Ordering::Relaxed) {
             // "All brokers are down" follows from a refusal, and would hide what there is to do.
@@ -65,13 +75,22 @@ impl Context {
         }
     }
 
-    pub(super) fn broker_answers(&self) {
+    /// A broker answers. What it refuses this client it may go on to refuse.
+    fn broker_answers(&self) {
+        if !self.barred.load(Ordering::Relaxed) {
+            self.broker_serves();
+        }
+    }
+
+    /// It gives this client what it wants: partitions, records.
+    pub(super) fn broker_serves(&self) {
+        self.barred.store(false, Ordering::Relaxed);
         self.refused.store(false, Ordering::Relaxed);
         self.broker.holds();
     }
 
     pub(super) fn record_arrived(&self) {
-        self.broker_answers();
+        self.broker_serves();
         if self.topic_missing.swap(false, Ordering::Relaxed) {
             self.joined.holds();
         }
@@ -312,6 +331,7 @@ impl Context {
         if !self.topic_missing.load(Ordering::Relaxed) {
             self.joined.holds();
         }
+        self.broker_serves();
         // librdkafka knows nothing of the pause when a partition is assigned for the first time, and remembers the
         // one of its last time here: without a word it would never be fetched from again.
         if let Err(error) = consumer.resume(partitions) {
@@ -322,7 +342,9 @@ impl Context {
     }
 
     fn rebalanced(&self) {
-        gauge!(metric::PARTITIONS_ASSIGNED).set(count(self.assignment.count()));
+        let owned = self.assignment.count();
+        self.owned.set(owned);
+        gauge!(metric::PARTITIONS_ASSIGNED).set(count(owned));
         self.tell_corrupt();
         self.board.post(self.assignment.standings());
     }

@@ -44,6 +44,29 @@ fn jobs_that_could_not_run_with_a_permit_are_told_so() {
     assert_eq!(told(&jobs), [false]);
 }
 
+#[test]
+fn a_group_that_has_its_share_leaves_the_last_permits_to_others() {
+    let mut jobs = Jobs::default();
+    (0..8).for_each(|n| jobs.push(1, None, n));
+    let now = start();
+    let few = |running: usize| running < 3;
+    let slow: Vec<_> = std::iter::from_fn(|| jobs.next_within(now, few)).collect();
+    assert_eq!(slow.len(), 3);
+    jobs.push(2, None, 100);
+    assert_eq!(jobs.next_within(now, few).unwrap().1, 100);
+    assert_eq!(jobs.next_within(now, few), None);
+    jobs.finish(slow[0].0);
+    assert_eq!(jobs.next_within(now, few).unwrap().1, 3);
+    jobs.park(
+        slow[1].0,
+        slow[1].1,
+        now + Duration::from_secs(1),
+        Place::First,
+    );
+    assert_eq!(jobs.next_within(now, few).unwrap().1, 4);
+    assert_eq!(jobs.next(now).unwrap().1, 5);
+}
+
 fn start() -> Instant {
     Instant::now()
 }

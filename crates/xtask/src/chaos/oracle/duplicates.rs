@@ -19,8 +19,8 @@ const ON_THE_WAY: Micros = 20_000;
 /// After trouble with Kafka, where nobody sees when the group is whole again and commits work.
 const RECOVERY: Micros = 15_000_000;
 
-/// The drain of the workers, and a little less: their clock is not ours.
-const WHOLE_DRAIN: Micros = 4_500_000;
+/// The drain of the workers, and a little less: the stub hears of a call's beginning late where the machine is busy.
+const WHOLE_DRAIN: Micros = 4_000_000;
 /// A caller gives a call two seconds; the stub hears of its end a little off that.
 const CALL: Micros = 1_800_000;
 

@@ -9,8 +9,8 @@ use crate::chaos::oracle::Terms;
 use crate::chaos::oracle::ledger::Ledger;
 use crate::chaos::workload::STEPS_MAX;
 
-/// Commits go out every 600 ms, and are with the broker a little later.
-const INTERVAL: Micros = 800_000;
+/// Commits go out every 600 ms, and are with the broker a little later, on a busy machine too.
+const INTERVAL: Micros = 1_000_000;
 
 /// The reasons that there were, each with what all of its causes allow together, and no duplicate yet.
 pub(super) fn all(ledger: &Ledger<'_>, terms: &Terms) -> BTreeMap<&'static str, Tally> {
