@@ -47,6 +47,7 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_pidfd_getfd,
     libc::SYS_migrate_pages,
     libc::SYS_move_pages,
+    libc::SYS_process_mrelease,
     // The kernel.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
@@ -72,11 +73,42 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_keyctl,
     libc::SYS_add_key,
     libc::SYS_request_key,
+    // What Landlock's rules of files do not cover.
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    SYS_SETXATTRAT,
+    SYS_REMOVEXATTRAT,
+    SYS_FILE_SETATTR,
     // What stays when the process is gone.
     libc::SYS_shmget,
     libc::SYS_msgget,
     libc::SYS_semget,
     libc::SYS_mq_open,
+];
+
+/// Newer than the C library's list, and the same on all architectures (asm-generic/unistd.h, Linux 6.13 and 6.17).
+const SYS_SETXATTRAT: libc::c_long = 463;
+const SYS_REMOVEXATTRAT: libc::c_long = 466;
+const SYS_FILE_SETATTR: libc::c_long = 469;
+/// As [`FORBIDDEN`], for programs without network: what installs other programs changes modes, and needs the network.
+const MODES: &[libc::c_long] = &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2];
+
+/// As [`FORBIDDEN`], where this argument is another one than the caller itself (0): what a user's processes may do to each
+/// other, and what Landlock does not scope.
+const OF_OTHERS: &[(libc::c_long, u8)] = &[
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
 ];
 
 /// The same, on this architecture alone.
@@ -89,11 +121,17 @@ const FORBIDDEN_HERE: &[libc::c_long] = &[
     libc::SYS_uselib,
     libc::SYS_ustat,
     libc::SYS__sysctl,
+    libc::SYS_chown,
+    libc::SYS_lchown,
 ];
 #[cfg(target_arch = "aarch64")]
 const FORBIDDEN_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const FORBIDDEN_HERE: &[libc::c_long] = &[];
+#[cfg(target_arch = "x86_64")]
+const MODES_HERE: &[libc::c_long] = &[libc::SYS_chmod];
+#[cfg(not(target_arch = "x86_64"))]
+const MODES_HERE: &[libc::c_long] = &[];
 
 /// `ENOSYS`: what runtimes try and go without. The flags of `clone3` lie in memory, where no filter sees them, so that
 /// `clone` must do; `io_uring` goes past every filter; a `memfd` is memory that nobody counts.
@@ -119,6 +157,10 @@ const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWUTS,
 ];
+
+/// `linux/resource.h` and `linux/ioprio.h`: whom a priority is for.
+const PRIO_PROCESS: u64 = 0;
+const IOPRIO_WHO_PROCESS: u64 = 1;
 
 /// Behind a socket's type stand flags.
 const TYPE_MASK: u64 = 0xf;
@@ -159,6 +201,21 @@ fn programs(reach: &Reach, arch: TargetArch) -> Result<Vec<BpfProgram>, Error> {
 fn forbidden(reach: &Reach) -> Result<Rules, Error> {
     let mut rules = whole(FORBIDDEN);
     rules.extend(whole(FORBIDDEN_HERE));
+    if !reach.network {
+        rules.extend(whole(MODES));
+        rules.extend(whole(MODES_HERE));
+    }
+    for (call, place) in OF_OTHERS {
+        rules.insert(*call, vec![rule(&[(*place, SeccompCmpOp::Ne, 0)])?]);
+    }
+    for (call, own) in [
+        (libc::SYS_setpriority, PRIO_PROCESS),
+        (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS),
+    ] {
+        // A group, or all processes of a user.
+        let others = rule(&[(0, SeccompCmpOp::Ne, own)])?;
+        rules.entry(call).or_default().push(others);
+    }
     let mut clone = Vec::new();
     if reach.programs {
         for flag in NAMESPACES {
@@ -216,6 +273,10 @@ fn refused_as_denied(reach: &Reach) -> Result<Rules, Error> {
         ])?);
     }
     let mut rules = Rules::new();
+    // Memory that is shared and has no file is nobody's once it is not mapped any more, and no limit counts it.
+    let shared = u64::from((libc::MAP_SHARED | libc::MAP_ANONYMOUS).unsigned_abs());
+    let mapped = rule(&[(3, SeccompCmpOp::MaskedEq(shared), shared)])?;
+    rules.insert(libc::SYS_mmap, vec![mapped]);
     if other_families.is_empty() {
         rules.extend(whole(&[libc::SYS_socket]));
     } else {
@@ -223,9 +284,14 @@ fn refused_as_denied(reach: &Reach) -> Result<Rules, Error> {
         rules.insert(libc::SYS_socket, socket);
     }
     if !reach.unix_sockets {
-        // A pair is for a process and its children. One of datagrams could be connected to any path afterwards.
-        let pair = rule(&[kind(libc::SOCK_DGRAM)])?;
-        rules.insert(libc::SYS_socketpair, vec![pair]);
+        // A pair is for a process and its children. One of datagrams could be connected to any path afterwards, and for
+        // this family the kernel takes raw for datagrams.
+        let pairs = [kind(libc::SOCK_DGRAM), kind(libc::SOCK_RAW)];
+        let pairs = pairs.map(|pair| rule(&[pair]));
+        rules.insert(
+            libc::SYS_socketpair,
+            pairs.into_iter().collect::<Result<_, _>>()?,
+        );
     }
     if !reach.programs {
         rules.extend(whole(&[libc::SYS_socketpair]));

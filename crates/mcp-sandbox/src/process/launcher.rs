@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait,
 };
@@ -231,12 +232,20 @@ async fn end_all(
     let start = Instant::now();
     let mut asked = Vec::new();
     loop {
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let all = tree::processes();
-        let left = tree::descendants(&all, getpid());
-        if left.is_empty() {
+        // What has lost its parent below this process is its child: without a child there is nothing left, and whatever
+        // else can or can't be read, only that says so.
+        let has_children = loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break true,
+                Err(error) => break error != Errno::CHILD,
+            }
+        };
+        if !has_children {
             return true;
         }
+        let all = tree::processes().unwrap_or_default();
+        let left = tree::descendants(&all, getpid());
         let waited = start.elapsed();
         if waited >= GIVE_UP {
             return false;

@@ -1,6 +1,7 @@
 //! The server's own part in leaving nothing behind: ending what a killed launcher left.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,10 +48,18 @@ pub(crate) fn unregister(pid: u32) {
 /// Ends and reaps all orphans, until none is left or `deadline` passes. Whether none is left.
 pub(crate) async fn sweep(deadline: Instant) -> bool {
     loop {
-        let (all, orphans) = orphans();
-        if orphans.is_empty() {
-            return true;
-        }
+        let (all, orphans) = match orphans() {
+            Ok((_, orphans)) if orphans.is_empty() => return true,
+            Ok(found) => found,
+            Err(error) if Instant::now() >= deadline => {
+                tracing::error!(%error, "whether processes are left can't be told");
+                return false;
+            }
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
         if Instant::now() >= deadline {
             tracing::error!(count = orphans.len(), "processes could not be ended");
             return false;
@@ -68,12 +77,12 @@ pub(crate) async fn sweep(deadline: Instant) -> bool {
 }
 
 /// All processes, and which of them are orphans.
-fn orphans() -> (Vec<Entry>, Vec<Pid>) {
+fn orphans() -> io::Result<(Vec<Entry>, Vec<Pid>)> {
     // Locked before the look at the processes, so that each launcher in it is known.
     let launchers = LAUNCHERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = tree::processes();
+    let all = tree::processes()?;
     let orphans = orphans_of(getpid(), &all, &launchers);
-    (all, orphans)
+    Ok((all, orphans))
 }
 
 /// Children of `own` that came from a launcher that is gone, with all below them. A launcher leads a session of its

@@ -1,6 +1,7 @@
 //! Which processes descend from which, read from `/proc`.
 
 use std::collections::BTreeSet;
+use std::{fs, io};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -18,18 +19,28 @@ pub(crate) struct Entry {
 }
 
 /// All processes that this one may see. One that ends meanwhile is left out.
-pub(crate) fn processes() -> Vec<Entry> {
-    let Ok(directory) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    directory
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read(entry.path().join("stat")).ok()?;
-            parse(pid, &stat)
-        })
-        .collect()
+///
+/// # Errors
+/// `/proc` can't be read, so nothing is known: least of all that there are none.
+pub(crate) fn processes() -> io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        match fs::read(entry.path().join("stat")) {
+            Ok(stat) => found.extend(parse(pid, &stat)),
+            Err(error) if has_ended(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// The command name in the second field may hold anything, also `)`, so fields are counted from the last one.
@@ -136,6 +147,7 @@ mod tests {
 
     #[test]
     fn this_process_sees_itself() {
-        assert!(processes().iter().any(|entry| entry.pid == getpid()));
+        let all = processes().unwrap();
+        assert!(all.iter().any(|entry| entry.pid == getpid()));
     }
 }

@@ -8,8 +8,12 @@ use super::tree::{self, Entry};
 use crate::layers::resources::Resources;
 
 /// What is over its bound among the processes below `root`; the end of a sentence that begins with the program's name.
+/// What can't be watched is over it.
 pub(super) fn excess(root: Pid, resources: &Resources) -> Option<String> {
-    let all = tree::processes();
+    let all = match tree::processes() {
+        Ok(all) => all,
+        Err(error) => return Some(format!("could not be watched: {error}")),
+    };
     let below = tree::descendants(&all, root);
     let of_them: Vec<&Entry> = all
         .iter()

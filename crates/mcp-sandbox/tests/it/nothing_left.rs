@@ -92,7 +92,7 @@ async fn a_private_folder_that_resists_is_removed() {
     for who in Who::all() {
         let policy = "[[command]]\nname = \"python3\"\npath = \"/usr/bin/python3\"\n";
         let code = format!(
-            "{LEGACY}\nos.mkdir('closed')\nos.mkdir('closed/inside')\nos.chmod('closed', 0)\n\
+            "{LEGACY}\nos.mkdir('closed', 0)\nos.mkdir('outer')\nos.mkdir('outer/closed', 0)\n\
              os.symlink('/usr', 'link')\nfor _ in range(5000):\n    os.mkdir('deep')\n    os.chdir('deep')\nserve()"
         );
         let told = Launching::new(who, policy)

@@ -60,6 +60,9 @@ def connect_pair():
     a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     a.connect(datagrams)
     a.send(b"x")
+def raw_pair():
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)
+    a.sendto(b"x", datagrams)
 def connect_abstract():
     connected(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + abstract)
 def new_namespace():
@@ -73,6 +76,16 @@ def shared_memory():
 def change_owner():
     open("mine", "w").close()
     os.chown("mine", 12345, 12345)
+def change_mode():
+    os.chmod(secret, os.stat(secret).st_mode)
+def change_attribute():
+    os.setxattr(outside, "user.mark", b"x")
+def limit_server():
+    import resource
+    kind = resource.RLIMIT_MSGQUEUE
+    resource.prlimit(server, kind, resource.prlimit(server, kind))
+def slow_server():
+    os.setpriority(os.PRIO_PROCESS, server, os.getpriority(os.PRIO_PROCESS, server))
 def large_file():
     with open("large", "wb") as f:
         for _ in range(3): f.write(b"x" * 1000000)
@@ -92,6 +105,14 @@ def many_processes():
         for pid in held: os.kill(pid, 9)
 def much_memory():
     held = b"x" * 600000000
+    time.sleep(0.3)
+def much_shared_memory():
+    import mmap
+    held = mmap.mmap(-1, 500000000)
+    for at in range(0, 500000000 - 50000000, 50000000):
+        at -= at % mmap.PAGESIZE
+        held[at:at + 50000000] = b"x" * 50000000
+        held.madvise(mmap.MADV_DONTNEED, at, 50000000 // mmap.PAGESIZE * mmap.PAGESIZE)
     time.sleep(0.3)
 def much_memory_in_all():
     held = []
@@ -121,10 +142,16 @@ serve()
 
 /// The attacks that do no harm to each other, for one launch.
 const REACH: &str = "read_shadow read_secret read_home write_outside read_environment read_arguments trace_server \
-                     signal_server connect_tcp connect_udp raw_socket connect_path connect_pair connect_abstract \
-                     new_namespace io_uring shared_memory change_owner large_file many_files";
+                     signal_server limit_server slow_server connect_tcp connect_udp raw_socket connect_path \
+                     connect_pair raw_pair connect_abstract new_namespace io_uring shared_memory change_owner \
+                     change_mode change_attribute large_file many_files";
 /// Those that may cost the program its life, a launch each.
-const BOMBS: [&str; 3] = ["many_processes", "much_memory", "much_memory_in_all"];
+const BOMBS: [&str; 4] = [
+    "many_processes",
+    "much_memory",
+    "much_memory_in_all",
+    "much_shared_memory",
+];
 
 /// `open_files` must fit the attacks; memory fits a Python several times over.
 const POLICY: &str = r#"
@@ -235,8 +262,6 @@ impl Targets {
 /// Which attacks get through when which layer is left out; in everything else they are contained.
 fn expected(who: Who, layer: Layer) -> &'static [&'static str] {
     match (who, layer) {
-        (Who::Root, Layer::Privileges) => &["change_owner"],
-        (Who::Nobody, Layer::Privileges) => &[],
         (Who::Root, Layer::Files) => &[
             "read_arguments",
             "read_home",
@@ -246,19 +271,39 @@ fn expected(who: Who, layer: Layer) -> &'static [&'static str] {
         ],
         (Who::Nobody, Layer::Files) => &["read_arguments", "read_secret", "write_outside"],
         (_, Layer::Scopes) => &["signal_server"],
-        (_, Layer::Calls) => &[
+        (Who::Root, Layer::Calls) => &[
+            "change_attribute",
+            "change_mode",
             "connect_pair",
             "connect_path",
             "connect_udp",
             "io_uring",
+            "limit_server",
+            "much_shared_memory",
             "new_namespace",
+            "raw_pair",
             "raw_socket",
             "shared_memory",
+        ],
+        (Who::Nobody, Layer::Calls) => &[
+            "change_attribute",
+            "change_mode",
+            "connect_pair",
+            "connect_path",
+            "connect_udp",
+            "io_uring",
+            "limit_server",
+            "much_shared_memory",
+            "new_namespace",
+            "raw_pair",
+            "raw_socket",
+            "shared_memory",
+            "slow_server",
         ],
         (_, Layer::Resources) => &["large_file", "many_files"],
         (Who::Root, Layer::Watch) => &["many_processes", "much_memory_in_all"],
         (Who::Nobody, Layer::Watch) => &["much_memory_in_all"],
-        (_, Layer::Network | Layer::Namespace | Layer::Cgroup) => &[],
+        (_, Layer::Privileges | Layer::Network | Layer::Namespace | Layer::Cgroup) => &[],
     }
 }
 
