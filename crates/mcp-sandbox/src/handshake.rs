@@ -10,13 +10,14 @@
 use std::time::Duration;
 
 use mcp_core::ErrorCode;
-use mcp_core::text::bounded;
+use mcp_core::text::{bounded, shape_error};
 use mcp_core::tool::{ServerInfo, ToolInfo};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::lines::{Lines, ReadError};
+use crate::masking::Mask;
 use crate::policy::Limits;
 
 /// The era without `initialize`.
@@ -53,7 +54,8 @@ pub(crate) enum Opening {
 pub(crate) enum HandshakeError {
     /// The program's output ended.
     Ended,
-    /// The program did something that the code names; the text ends a sentence that begins with its name.
+    /// The program did something that the code names; the text ends a sentence that begins with its name. What it quotes
+    /// of the program is masked.
     Broken(ErrorCode, String),
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Handshake<'a, R, W> {
     lines: &'a mut Lines<R>,
     input: &'a mut W,
     limits: &'a Limits,
+    /// For what errors quote.
+    mask: &'a Mask,
     last_id: i64,
     /// Whether requests carry the `_meta` of the modern era.
     modern: bool,
@@ -91,11 +95,17 @@ pub(crate) struct Handshake<'a, R, W> {
 }
 
 impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
-    pub(crate) fn new(lines: &'a mut Lines<R>, input: &'a mut W, limits: &'a Limits) -> Self {
+    pub(crate) fn new(
+        lines: &'a mut Lines<R>,
+        input: &'a mut W,
+        limits: &'a Limits,
+        mask: &'a Mask,
+    ) -> Self {
         Self {
             lines,
             input,
             limits,
+            mask,
             last_id: 0,
             modern: false,
             trace: &[],
@@ -170,7 +180,8 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
         if names(supported).any(|version| LEGACY.contains(&version)) {
             return self.initialize().await;
         }
-        let theirs: Vec<_> = names(supported).take(10).collect();
+        let theirs = names(supported).take(10);
+        let theirs: Vec<_> = theirs.map(|version| self.version(version)).collect();
         Err(HandshakeError::Broken(
             ErrorCode::UnsupportedVersion,
             format!(
@@ -194,7 +205,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
     }
 
     async fn initialized(&mut self, answer: Answer) -> Result<Introduction, HandshakeError> {
-        let result = answer.map_err(|error| refused("initialize", &error))?;
+        let result = answer.map_err(|error| self.refused("initialize", &error))?;
         let version = result
             .get("protocolVersion")
             .and_then(Value::as_str)
@@ -204,7 +215,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
                 ErrorCode::UnsupportedVersion,
                 format!(
                     "answered `initialize` with version {:?}, and not {}",
-                    bounded(version, 40),
+                    self.version(version),
                     LEGACY.join(", ")
                 ),
             ));
@@ -228,7 +239,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
         for _ in 0..self.limits.pages {
             let id = self.send("tools/list", params.clone()).await?;
             let (_, answer) = self.answer(&[id]).await?;
-            let mut result = answer.map_err(|error| refused("tools/list", &error))?;
+            let mut result = answer.map_err(|error| self.refused("tools/list", &error))?;
             let Some(Value::Array(page)) = result.remove("tools") else {
                 return Err(broken("answered `tools/list` without a list of `tools`"));
             };
@@ -236,8 +247,10 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
                 return too_large(format!("has more than {} tools", self.limits.tools));
             }
             for tool in page {
-                let tool = serde_json::from_value(tool)
-                    .map_err(|error| broken(format!("tool {}: {error}", tools.len() + 1)))?;
+                let tool = serde_json::from_value(tool).map_err(|error| {
+                    // Without the value it found: that may be a secret.
+                    broken(format!("tool {}: {}", tools.len() + 1, shape_error(&error)))
+                })?;
                 tools.push(tool);
             }
             match result.remove("nextCursor") {
@@ -326,6 +339,26 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Handshake<'a, R, W> {
         })
         .await
     }
+
+    fn refused(&self, method: &str, error: &Object) -> HandshakeError {
+        let code = error
+            .get("code")
+            .and_then(Value::as_i64)
+            .unwrap_or_default();
+        let message = error
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        broken(format!(
+            "answered `{method}` with error {code}: {}",
+            self.mask.shown(message.as_bytes(), 300)
+        ))
+    }
+
+    /// A version that the program named, to be quoted.
+    fn version(&self, version: &str) -> String {
+        self.mask.shown(version.as_bytes(), 40)
+    }
 }
 
 fn client_info() -> Value {
@@ -365,19 +398,4 @@ fn capabilities(result: &Object, method: &str) -> Result<Object, HandshakeError>
             "answered `{method}` without `capabilities`"
         ))),
     }
-}
-
-fn refused(method: &str, error: &Object) -> HandshakeError {
-    let code = error
-        .get("code")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    let message = error
-        .get("message")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    broken(format!(
-        "answered `{method}` with error {code}: {}",
-        bounded(message, 300)
-    ))
 }

@@ -6,8 +6,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// Lines that are no JSON-RPC before the program is taken for something else than an MCP server. Some servers greet on
 /// the wrong stream, so a few are let pass.
 const STRAY_MAX: usize = 100;
-/// How much of the first such line is shown.
-const STRAY_SHOWN: usize = 120;
+/// How much of the first such line is kept, in bytes: more than will be shown, for the values in it are masked before it is
+/// cut to that.
+const STRAY_KEPT: usize = 64 * 1024;
 
 /// Why no further message can be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub(crate) struct Lines<R> {
     output_max: usize,
     messages: usize,
     stray: usize,
-    first_stray: Option<String>,
+    first_stray: Option<Vec<u8>>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -91,13 +92,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.messages == 0 && (self.stray > 0 || !self.buffer.trim_ascii().is_empty())
     }
 
-    /// The first line that was no JSON-RPC, bounded.
-    pub(crate) fn first_stray(&self) -> Option<String> {
+    /// The beginning of the first line that was no JSON-RPC, as it was written: with secrets, and perhaps cut in one.
+    pub(crate) fn first_stray(&self) -> Option<&[u8]> {
         let unfinished = || {
-            let text = self.buffer.trim_ascii();
-            (!text.is_empty()).then(|| shown(text))
+            let text = kept(self.buffer.trim_ascii());
+            (!text.is_empty()).then_some(text)
         };
-        self.first_stray.clone().or_else(unfinished)
+        self.first_stray.as_deref().or_else(unfinished)
     }
 
     fn take_line(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
@@ -120,7 +121,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     fn count_stray(&mut self, line: &[u8]) -> Result<(), ReadError> {
         self.stray += 1;
-        self.first_stray.get_or_insert_with(|| shown(line));
+        self.first_stray.get_or_insert_with(|| kept(line).to_vec());
         if self.stray >= STRAY_MAX {
             return Err(ReadError::NoJsonRpc);
         }
@@ -128,9 +129,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
-fn shown(line: &[u8]) -> String {
-    let start = &line[..line.len().min(4 * STRAY_SHOWN)];
-    mcp_core::text::bounded(&String::from_utf8_lossy(start), STRAY_SHOWN)
+fn kept(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(STRAY_KEPT)]
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(lines.next().await.unwrap().unwrap()["a"], 1);
         assert_eq!(lines.next().await.unwrap().unwrap()["b"], 2);
         assert!(lines.next().await.unwrap().is_none());
-        assert_eq!(lines.first_stray().as_deref(), Some("Hello!"));
+        assert_eq!(lines.first_stray(), Some(&b"Hello!"[..]));
         assert!(!lines.is_silent() && !lines.is_only_stray());
     }
 

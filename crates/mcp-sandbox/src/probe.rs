@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::layers::{Confinement, Layer, Missing};
 use crate::process::{boxed, cgroup};
@@ -14,35 +15,92 @@ use crate::process::{boxed, cgroup};
 /// Longer than a start takes on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What of `confinement` can't be had, by the executable at `launcher`; the folder of cgroups is one that the policy names.
-pub(crate) async fn missing(
-    launcher: &Path,
-    confinement: &Confinement,
-    cgroup: Option<&Path>,
-) -> Result<Vec<Missing>, String> {
-    let asked = Confinement {
-        require: false,
-        ..confinement.clone()
-    };
-    let outcome = timeout(PATIENCE, run(launcher, &asked)).await;
-    let text = match outcome {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => return Err(format!("no process can be boxed in: {error}")),
-        Err(_) => return Err("no process can be boxed in: it does not end".into()),
-    };
-    let found: Result<Vec<Missing>, String> = serde_json::from_slice(&text)
-        .map_err(|error| format!("no process can be boxed in: {error}"))?;
-    let mut missing = found?;
-    if let Some(why) = cgroup.and_then(cgroup::lacks) {
-        missing.push(Missing {
-            layer: Layer::Cgroup,
-            why,
-        });
-    }
-    Ok(missing)
+/// Why it is not known what is missing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// It may be known the next time.
+    #[error("no process can be boxed in: {0}")]
+    NoAnswer(String),
+    /// A process that has to be boxed in like this ends instead.
+    #[error("{0}")]
+    Refused(String),
 }
 
-async fn run(launcher: &Path, asked: &Confinement) -> std::io::Result<Vec<u8>> {
+/// The last answer. Neither the kernel nor the rights of this process change, so that it holds for as long as the same is
+/// asked; a failure holds for those who waited for it, and the next one who needs to know asks again.
+#[derive(Default)]
+pub(crate) struct Probe(Mutex<Option<Answer>>);
+
+struct Answer {
+    /// The confinement, as it was sent.
+    asked: Vec<u8>,
+    at: Instant,
+    outcome: Result<Vec<Missing>, ProbeError>,
+}
+
+impl Probe {
+    /// What of `confinement` can't be had, by the executable at `launcher`; the folder of cgroups is one that the policy
+    /// names.
+    pub(crate) async fn missing(
+        &self,
+        launcher: &Path,
+        confinement: &Confinement,
+        cgroup: Option<&Path>,
+    ) -> Result<Vec<Missing>, ProbeError> {
+        let mut missing = self.of_the_kernel(launcher, confinement).await?;
+        // Looked at each time: the folder is another one under another policy, and the operator may mend it.
+        if confinement.has(Layer::Cgroup)
+            && let Some(why) = cgroup.and_then(cgroup::lacks)
+        {
+            missing.push(Missing {
+                layer: Layer::Cgroup,
+                why,
+            });
+        }
+        Ok(missing)
+    }
+
+    async fn of_the_kernel(
+        &self,
+        launcher: &Path,
+        confinement: &Confinement,
+    ) -> Result<Vec<Missing>, ProbeError> {
+        let needed = Instant::now();
+        let asked = Confinement {
+            require: false,
+            ..confinement.clone()
+        };
+        let asked = serde_json::to_vec(&asked).map_err(no_answer)?;
+        let mut last = self.0.lock().await;
+        if let Some(answer) = last.as_ref().filter(|answer| answer.asked == asked)
+            && (answer.outcome.is_ok() || answer.at >= needed)
+        {
+            return answer.outcome.clone();
+        }
+        let outcome = match timeout(PATIENCE, ask(launcher, &asked)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(no_answer("it does not end")),
+        };
+        *last = Some(Answer {
+            asked,
+            at: Instant::now(),
+            outcome: outcome.clone(),
+        });
+        outcome
+    }
+}
+
+fn no_answer(why: impl ToString) -> ProbeError {
+    ProbeError::NoAnswer(why.to_string())
+}
+
+async fn ask(launcher: &Path, asked: &[u8]) -> Result<Vec<Missing>, ProbeError> {
+    let text = run(launcher, asked).await.map_err(no_answer)?;
+    let found: Result<Vec<Missing>, String> = serde_json::from_slice(&text).map_err(no_answer)?;
+    found.map_err(ProbeError::Refused)
+}
+
+async fn run(launcher: &Path, asked: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new(launcher)
         .arg0("mcp-box")
         .args([boxed::ARGUMENT, boxed::PROBE])
@@ -54,7 +112,7 @@ async fn run(launcher: &Path, asked: &Confinement) -> std::io::Result<Vec<u8>> {
         .kill_on_drop(true)
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(&serde_json::to_vec(asked)?).await?;
+        stdin.write_all(asked).await?;
     }
     Ok(child.wait_with_output().await?.stdout)
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use mcp_core::text::bounded;
 use mcp_core::tool::InitializeStatus;
 use mcp_core::{ErrorCode, Failure, ServerInitializeResult, StdioServer};
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +18,7 @@ use crate::lines::Lines;
 use crate::masking::Mask;
 use crate::permits::{Permit, Permits};
 use crate::policy::{Launch, LaunchPolicy, Limits};
-use crate::probe;
+use crate::probe::{Probe, ProbeError};
 use crate::process::orphans;
 use crate::process::running::{Running, Tail};
 
@@ -27,6 +26,8 @@ use crate::process::running::{Running, Tail};
 const BUSY: Duration = Duration::from_secs(3);
 /// When the caller should come back.
 const COME_BACK: Duration = Duration::from_secs(1);
+/// How much of the first line that is no JSON-RPC goes into a message.
+const STRAY_SHOWN: usize = 120;
 /// How much of a program's standard error goes into a message.
 const STDERR_SHOWN: usize = 600;
 
@@ -55,8 +56,7 @@ pub struct Sandbox {
 
 struct Shared {
     policy: RwLock<Arc<LaunchPolicy>>,
-    /// Asked once: neither the kernel nor the rights of this process change.
-    missing: OnceCell<Result<Vec<Missing>, String>>,
+    probe: Probe,
 }
 
 impl Sandbox {
@@ -74,7 +74,7 @@ impl Sandbox {
             permits: Permits::new(policy.limits().concurrency),
             shared: Arc::new(Shared {
                 policy: RwLock::new(Arc::new(policy)),
-                missing: OnceCell::new(),
+                probe: Probe::default(),
             }),
             launcher: Arc::new(launcher),
             tracker: TaskTracker::new(),
@@ -126,17 +126,22 @@ impl Sandbox {
         *current = Arc::new(policy);
     }
 
-    /// Programs that run now or are being ended.
+    /// Programs that run now or are being ended, and connections that are [counted](Sandbox::counted) with them.
     pub fn in_flight(&self) -> usize {
         self.permits.taken()
     }
 
-    /// The layers that can't be had here, found out by trying, once.
+    /// The layers that can't be had here under the policy of this moment, found out by trying: the kernel once, unless that
+    /// fails, and the policy's folder of cgroups each time.
     ///
     /// # Errors
-    /// When that fails: then no program can be started either.
-    pub async fn missing(&self) -> Result<&[Missing], String> {
-        let policy = self.policy();
+    /// When it can't be found out: then most likely no program can be started either.
+    pub async fn missing(&self) -> Result<Vec<Missing>, String> {
+        let missing = self.missing_under(&self.policy()).await;
+        missing.map_err(|error| error.to_string())
+    }
+
+    async fn missing_under(&self, policy: &LaunchPolicy) -> Result<Vec<Missing>, ProbeError> {
         let confinement = Confinement {
             layers: self.layers.clone(),
             require: false,
@@ -148,12 +153,22 @@ impl Sandbox {
             },
             resources: policy.limits().resources(),
         };
-        let missing = self
-            .shared
-            .missing
-            .get_or_init(|| probe::missing(&self.launcher, &confinement, policy.cgroup()))
-            .await;
-        missing.as_deref().map_err(Clone::clone)
+        let probe = &self.shared.probe;
+        probe
+            .missing(&self.launcher, &confinement, policy.cgroup())
+            .await
+    }
+
+    /// Does `work` as one of the programs that may run at once: it costs the other side as much as a program costs here.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LaunchBusy`], or that of `work`.
+    pub async fn counted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let _permit = self.permit().await?;
+        work.await
     }
 
     /// Waits until nothing of any program is left. Call it when no more launches come.
@@ -175,9 +190,10 @@ impl Sandbox {
         name: &str,
         server: &StdioServer,
     ) -> Result<ServerInitializeResult, Failure> {
-        let mut launch = self.admit(server).await?;
+        let policy = self.policy();
+        let mut launch = admit(Arc::clone(&policy), server).await?;
         launch.tell(&self.trace);
-        self.check_layers(&launch).await?;
+        self.check_layers(&policy, &launch).await?;
         let permit = self.permit().await?;
         // Before anything runs, and without arguments and values: both may hold secrets.
         tracing::info!(
@@ -211,36 +227,33 @@ impl Sandbox {
         })
     }
 
-    async fn admit(&self, server: &StdioServer) -> Result<Launch, Failure> {
-        let policy = self.policy();
-        let server = server.clone();
-        // It may read a file.
-        tokio::task::spawn_blocking(move || policy.admit_stdio(&server))
-            .await
-            .map_err(|_| Failure::new(ErrorCode::Internal, "the launch policy failed"))?
-    }
-
-    /// Refuses where a layer is missing that must not be.
-    async fn check_layers(&self, launch: &Launch) -> Result<(), Failure> {
+    /// Refuses where a layer is missing that must not be, under the policy that admitted `launch`.
+    async fn check_layers(&self, policy: &LaunchPolicy, launch: &Launch) -> Result<(), Failure> {
         if self.mode == Mode::BestEffort {
             return Ok(());
         }
-        let lacking = match self.missing().await {
-            Err(why) => Some(why),
-            Ok(missing) => missing
-                .iter()
-                .find(|missing| missing.is_a_loss())
-                .map(|missing| format!("{missing} is missing")),
+        let (code, how, why) = match self.missing_under(policy).await {
+            Err(error @ ProbeError::NoAnswer(_)) => {
+                (ErrorCode::LaunchFailed, "failed", error.to_string())
+            }
+            Err(error @ ProbeError::Refused(_)) => {
+                (ErrorCode::LaunchDenied, "is denied", error.to_string())
+            }
+            Ok(missing) => match missing.iter().find(|missing| missing.is_a_loss()) {
+                Some(missing) => {
+                    let why = format!("{missing} is missing");
+                    (ErrorCode::LaunchDenied, "is denied", why)
+                }
+                None => return Ok(()),
+            },
         };
-        lacking.map_or(Ok(()), |why| {
-            Err(Failure::new(
-                ErrorCode::LaunchDenied,
-                format!(
-                    "starting {:?} is denied: programs must be boxed in here (MCP_SANDBOX=require), and {why}",
-                    launch.command
-                ),
-            ))
-        })
+        Err(Failure::new(
+            code,
+            format!(
+                "starting {:?} {how}: programs must be boxed in here (MCP_SANDBOX=require), and {why}",
+                launch.command
+            ),
+        ))
     }
 
     async fn permit(&self) -> Result<Arc<Permit>, Failure> {
@@ -249,7 +262,7 @@ impl Sandbox {
             Ok(Err(_)) | Err(_) => Err(Failure::new(
                 ErrorCode::LaunchBusy,
                 format!(
-                    "{} programs run already, which is as many as may run at once",
+                    "{} servers are started or connected to already, which is as many as may be at once",
                     self.permits.most()
                 ),
             )
@@ -266,6 +279,14 @@ impl Sandbox {
             resources: launch.limits.resources(),
         }
     }
+}
+
+async fn admit(policy: Arc<LaunchPolicy>, server: &StdioServer) -> Result<Launch, Failure> {
+    let server = server.clone();
+    // It may read a file.
+    tokio::task::spawn_blocking(move || policy.admit_stdio(&server))
+        .await
+        .map_err(|_| Failure::new(ErrorCode::Internal, "the launch policy failed"))?
 }
 
 /// One call of [`Sandbox::initialize`] from the first start on.
@@ -315,7 +336,7 @@ impl Attempt<'_> {
             limits.message_bytes,
             limits.output_bytes,
         );
-        let handshake = Handshake::new(&mut lines, &mut running.stdin, limits)
+        let handshake = Handshake::new(&mut lines, &mut running.stdin, limits, &self.mask)
             .within(&self.sandbox.trace)
             .run(opening);
         let outcome = timeout_at(self.deadline, handshake).await;
@@ -323,6 +344,7 @@ impl Attempt<'_> {
         let silent = lines.is_silent();
         let only_stray = lines.is_only_stray();
         let stray = lines.first_stray();
+        let stray = stray.map(|line| self.mask.shown(line, STRAY_SHOWN));
         let (code, what) = match outcome {
             Ok(Ok(introduction)) => {
                 running.close().await;
@@ -376,6 +398,7 @@ impl Attempt<'_> {
     }
 }
 
+/// `stray` is masked already: quoted, a value is spelled differently.
 fn with_stray(what: String, stray: Option<String>) -> String {
     match stray {
         Some(line) => format!("{what}; it wrote {line:?} where only JSON-RPC belongs"),

@@ -2,15 +2,21 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mcp_runtime::Conditions;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use mcp_sandbox::{Folders, LaunchPolicy, Layer, Missing, Mode, Sandbox};
 use metrics::gauge;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::reload;
 use crate::metric_definitions as metric;
+
+/// How often it is looked anew which layers are missing: the operator may mend a cgroup, and a look may fail.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// The variables of launching.
 #[derive(Clone, Debug, Default)]
@@ -104,11 +110,10 @@ impl LaunchConfig {
         ready: &Conditions,
         stop: CancellationToken,
     ) {
-        tokio::select! {
-            lacks = lacks(sandbox) => self.tell(lacks, ready),
-            () = stop.cancelled() => return,
-        }
+        let changed = Notify::new();
+        let told = stop.run_until_cancelled(self.keep_telling(sandbox, ready, &changed));
         let Some(file) = self.file.clone() else {
+            told.await;
             return;
         };
         let apply = |texts: &[String]| {
@@ -116,35 +121,62 @@ impl LaunchConfig {
             let names: Vec<_> = policy.command_names().collect();
             let done = format!("in force, with the commands {names:?}");
             sandbox.replace_policy(policy);
+            changed.notify_one();
             Ok(done)
         };
-        reload::watch("MCP_LAUNCH_POLICY", vec![file.path.clone()], apply, stop).await;
+        let files = vec![file.path.clone()];
+        let watch = reload::watch("MCP_LAUNCH_POLICY", files, apply, stop.clone());
+        tokio::join!(told, watch);
     }
 
-    /// Says which layers are missing: in the log, in `/ready` and in the metrics.
-    fn tell(&self, lacks: Result<Vec<Missing>, String>, ready: &Conditions) {
-        for layer in Layer::ALL {
-            let is_missing = match &lacks {
-                Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
-                Err(_) => true,
-            };
-            gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
-        }
-        let text = match lacks {
-            Ok(lacks) if lacks.is_empty() => return,
-            Ok(lacks) => {
-                let texts: Vec<_> = lacks.iter().map(ToString::to_string).collect();
-                texts.join("; ")
+    /// Says which layers are missing, after each change and now and then: in the metrics, in `/ready`, and in the log if
+    /// that is news.
+    async fn keep_telling(&self, sandbox: &Sandbox, ready: &Conditions, changed: &Notify) {
+        let notice = ready.notice("sandbox");
+        let mut told = None;
+        loop {
+            let lacking = measure(lacks(sandbox).await);
+            match &lacking {
+                Some(text) => notice.says(text),
+                None => notice.clear(),
             }
-            Err(error) => error,
-        };
-        match self.mode {
-            Mode::BestEffort => tracing::warn!("programs are boxed in without: {text}"),
-            Mode::Require => tracing::error!(
+            if lacking != told {
+                self.log(lacking.as_deref());
+                told = lacking;
+            }
+            let _ = timeout(LOOK, changed.notified()).await;
+        }
+    }
+
+    fn log(&self, lacking: Option<&str>) {
+        match (lacking, self.mode) {
+            (Some(text), Mode::BestEffort) => {
+                tracing::warn!("programs are boxed in without: {text}");
+            }
+            (Some(text), Mode::Require) => tracing::error!(
                 "no program is started (MCP_SANDBOX=require), for this is missing: {text}"
             ),
+            (None, _) => tracing::info!("programs are boxed in with nothing missing again"),
         }
-        ready.notice("sandbox").says(text);
+    }
+}
+
+/// Sets the metric of each layer; what is missing in one sentence, if anything is.
+fn measure(lacks: Result<Vec<Missing>, String>) -> Option<String> {
+    for layer in Layer::ALL {
+        let is_missing = match &lacks {
+            Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
+            Err(_) => true,
+        };
+        gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
+    }
+    match lacks {
+        Ok(lacks) if lacks.is_empty() => None,
+        Ok(lacks) => {
+            let texts: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+            Some(texts.join("; "))
+        }
+        Err(error) => Some(error),
     }
 }
 
@@ -154,9 +186,7 @@ async fn lacks(sandbox: &Sandbox) -> Result<Vec<Missing>, String> {
     if sandbox.policy().command_names().next().is_none() {
         return Ok(Vec::new());
     }
-    let missing = sandbox.missing().await?.iter();
-    Ok(missing
-        .filter(|missing| missing.is_a_loss())
-        .cloned()
-        .collect())
+    let mut missing = sandbox.missing().await?;
+    missing.retain(Missing::is_a_loss);
+    Ok(missing)
 }

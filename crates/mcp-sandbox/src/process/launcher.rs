@@ -156,7 +156,7 @@ fn cgroup(order: &mut Order) -> io::Result<Option<Cgroup>> {
             Ok(Some(cgroup))
         }
         Err(error) if order.confinement.require => Err(error),
-        // The server has said so when it started.
+        // The server says so.
         Err(_) => Ok(None),
     }
 }

@@ -111,3 +111,24 @@ async fn a_server_that_refuses_to_initialize_is_quoted_without_secrets() {
         "{failure}"
     );
 }
+
+#[tokio::test]
+async fn no_error_shows_the_beginning_of_a_value_that_a_cut_would_leave() {
+    let value = format!("hunter2-{}", "0123456789abcdef".repeat(4));
+    let program = |what: &str| {
+        let code = format!(
+            "import json, os, sys\ntoken = os.environ['TOKEN']\nfor line in sys.stdin:\n    m = json.loads(line)\n    \
+             answer = {what}\n    print(json.dumps({{'jsonrpc': '2.0', 'id': m['id']}} | answer), flush=True)"
+        );
+        Program::new(&code).env("TOKEN", &value)
+    };
+    for what in [
+        "{'error': {'code': -32000, 'message': 'x' * 280 + token}}",
+        "{'error': {'code': -32022, 'message': '', 'data': {'supported': ['x' * 30 + token, token]}}}",
+        "{'result': {'protocolVersion': 'x' * 30 + token, 'capabilities': {}}}",
+        "{'result': {'supportedVersions': ['2026-07-28'], 'capabilities': {'tools': {}}, 'tools': [token]}}",
+    ] {
+        let failure = program(what).run(&sandbox("")).await.unwrap_err();
+        assert!(!failure.message.contains("hunter"), "{what}: {failure}");
+    }
+}

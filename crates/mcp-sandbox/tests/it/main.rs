@@ -5,6 +5,7 @@ mod confined;
 mod handshake;
 mod launching;
 mod misbehaviour;
+mod missing;
 mod nothing_left;
 mod program;
 mod worth;

@@ -84,6 +84,56 @@ async fn a_server_that_ends_at_once_is_described_without_the_values_it_was_given
 }
 
 #[tokio::test]
+async fn a_line_that_is_no_json_rpc_is_quoted_without_the_values_it_was_given() {
+    let plain = "hunter2hunter2hunter2".to_owned();
+    let spelled = r#"hunt"er2\hunter2"#.to_owned();
+    let long = format!("hunter2-{}", "0123456789".repeat(300));
+    for (value, what) in [
+        (&plain, "'x' * 100 + token"),
+        (&spelled, "'token: ' + token"),
+        (&spelled, "'token: ' + json.dumps(token)"),
+        (&spelled, "'token: ' + repr(token)"),
+        (&long, "'x' * 110 + token"),
+        // It ends in the middle of it.
+        (&plain, "'token: ' + token[:17]"),
+        (&plain, "'token: ' + token[:10] + chr(10) + token[10:]"),
+    ] {
+        for end in ["", "\\n"] {
+            let code = format!(
+                "import json, os, sys\ntoken = os.environ['TOKEN']\nsys.stdout.write({what} + '{end}')\n\
+                 sys.stdout.flush()\nsys.exit(3)"
+            );
+            let program = Program::new(&code).env("TOKEN", value);
+            let failure = failure(&program, "").await;
+            assert!(failure.message.contains("it wrote"), "{what}: {failure}");
+            assert!(!failure.message.contains("hunt"), "{what}: {failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_part_of_a_value_is_left_at_either_end_of_standard_error() {
+    for what in [
+        // Of the first value only the end is kept.
+        "token * 2 + 'x' * 85",
+        // The program is ended in the middle of the second one.
+        "'x' * 1000 + token[:12]",
+        // Wrapped, as loggers do it.
+        "'| ' + token[:9] + chr(10) + '  ' + token[9:]",
+    ] {
+        let code = format!(
+            "import os, sys\ntoken = os.environ['TOKEN']\nsys.stderr.write({what})\nsys.exit(3)"
+        );
+        let program = Program::new(&code).env("TOKEN", "hunter2-hunter2-hunter2");
+        let failure = failure(&program, "limits.stderr_bytes = 120").await;
+        assert!(failure.message.contains("exit code 3"), "{failure}");
+        for part in ["hunt", "unter", "ter2"] {
+            assert!(!failure.message.contains(part), "{what}: {failure}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_a_signal_ends_is_described() {
     let program = Program::new("import os\nos.kill(os.getpid(), 11)");
     let failure = failure(&program, "").await;
@@ -159,4 +209,20 @@ async fn over_the_bound_a_caller_is_told_to_come_back() {
     first.abort();
     sandbox.drained().await;
     slow.assert_gone();
+}
+
+#[tokio::test]
+async fn a_connection_counts_as_one_of_the_programs_that_may_run_at_once() {
+    let sandbox = sandbox("limits.concurrency = 1");
+    let work = std::future::pending::<Result<(), mcp_core::Failure>>();
+    let first = {
+        let sandbox = sandbox.clone();
+        tokio::spawn(async move { sandbox.counted(work).await })
+    };
+    crate::program::until("it is counted", || sandbox.in_flight() == 1).await;
+    let failure = sandbox.counted(async { Ok(()) }).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::LaunchBusy);
+    assert!(failure.retry_after.is_some());
+    first.abort();
+    sandbox.counted(async { Ok(()) }).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! `server_initialize`: start an MCP server (or connect to one), shake hands, report its tools, end it.
 
+use std::time::Duration;
+
 use mcp_client::{McpClient, ServerUrl};
 use mcp_core::tool::{InitializeStatus, SERVER_INITIALIZE};
 use mcp_core::{
@@ -13,6 +15,7 @@ use rmcp::model::ToolAnnotations;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use url::Url;
 
 use super::{Tool, ToolContext};
 use crate::launching::LaunchConfig;
@@ -41,9 +44,21 @@ impl ServerInitialize {
         name: String,
         server: RemoteServer,
     ) -> Result<ServerInitializeResult, Failure> {
-        let began = Instant::now();
         let policy = self.sandbox.policy();
         let url = policy.admit_url(&server.url)?;
+        let timeout = policy.limits().handshake;
+        let connection = Self::connection(context, name, server, url, timeout);
+        self.sandbox.counted(connection).await
+    }
+
+    async fn connection(
+        context: &ToolContext,
+        name: String,
+        server: RemoteServer,
+        url: Url,
+        timeout: Duration,
+    ) -> Result<ServerInitializeResult, Failure> {
+        let began = Instant::now();
         let caller = context.caller.owner();
         tracing::info!(caller, server = name, host = url.host_str(), kind = ?server.kind, "connecting to an MCP server");
         let invalid = |what: String| Failure::new(ErrorCode::InvalidArguments, what);
@@ -51,7 +66,6 @@ impl ServerInitialize {
             .headers(server.headers)
             .build()
             .map_err(|error| invalid(error.to_string()))?;
-        let timeout = policy.limits().handshake;
         let handshake = match server.kind {
             RemoteKind::Http => client.initialize(timeout).await,
             RemoteKind::Sse => client.initialize_over_sse(timeout).await,

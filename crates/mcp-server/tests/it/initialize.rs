@@ -1,7 +1,11 @@
 //! `server_initialize` for real, with servers that we did not write.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+
 use mcp_testkit::fetched;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::server::{Server, error_of, sentence};
 
@@ -106,6 +110,29 @@ async fn a_server_behind_a_url_is_asked_if_the_policy_covers_it() {
     let result = server.initialize(arguments).await;
     assert_eq!(error_of(&result)["code"], "launch-denied");
     assert!(!result.to_string().contains("hunter2"), "{result}");
+}
+
+#[tokio::test]
+async fn connections_are_bounded_as_programs_are() {
+    // Connections are made, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", silent.local_addr().unwrap());
+    let policy =
+        format!("[limits]\nconcurrency = 1\nhandshake_ms = 60000\n[[url]]\nprefix = {url:?}\n");
+    let server = Arc::new(Server::with_policy(&policy).await);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let (server, url) = (Arc::clone(&server), url.clone());
+        calls.spawn(async move {
+            let arguments = json!({"name": "other", "type": "http", "url": url});
+            server.initialize(arguments).await
+        });
+    }
+    let busy = json!({"code": "launch-busy", "retryable": true, "retryAfterMs": 1000});
+    for _ in 0..7 {
+        let result = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(error_of(&result), &busy, "{result}");
+    }
 }
 
 #[tokio::test]

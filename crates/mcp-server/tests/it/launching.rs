@@ -72,10 +72,73 @@ async fn where_all_layers_are_required_nothing_is_started_without_one() {
     noted(&server).await;
 }
 
+/// Puts another policy in the place of the server's, as editors and Kubernetes do it: another file in its place.
+fn put(server: &Server, text: &str) {
+    let policy = server.folder.path().join("policy.toml");
+    let new = policy.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, &policy).unwrap();
+}
+
+/// The value of the metric that says whether the cgroup is missing.
+async fn cgroup_missing(server: &Server) -> String {
+    let metrics = reqwest::get(format!("{}/metrics", server.url)).await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    let name = "mcp_server_sandbox_layer_missing{layer=\"a cgroup\"} ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or(&metrics).to_owned()
+}
+
+/// A policy with a folder of cgroups that is none.
+fn without_cgroup() -> String {
+    format!("cgroup = \"/tmp\"\n{SHELL}")
+}
+
+#[tokio::test]
+async fn what_another_policy_lacks_is_told_until_one_lacks_nothing() {
+    let mut server = Server::with_policy(SHELL).await;
+    assert_eq!(ready(&server).await.get("notices"), None);
+    put(&server, &without_cgroup());
+    let note = noted(&server).await;
+    assert!(note.contains("a cgroup (/tmp"), "{note}");
+    assert_eq!(cgroup_missing(&server).await, "1");
+    server
+        .process
+        .wait_for_line("programs are boxed in without: a cgroup", PATIENCE)
+        .await;
+    let arguments = json!({"name": "x", "command": "sh", "args": ["-c", "exit 3"]});
+    let result = server.initialize(arguments).await;
+    assert!(sentence(&result).contains("exit code 3"), "{result}");
+
+    put(&server, SHELL);
+    eventually(PATIENCE, async || {
+        let ready = ready(&server).await;
+        let note = ready["notices"]["sandbox"].as_str();
+        note.is_none().then_some(()).ok_or(ready.to_string())
+    })
+    .await;
+    assert_eq!(cgroup_missing(&server).await, "0");
+}
+
+#[tokio::test]
+async fn where_all_layers_are_required_another_policy_that_lacks_one_denies_for_good() {
+    let mut server = Server::with(SHELL, &[("MCP_SANDBOX", "require")]).await;
+    let arguments = json!({"name": "x", "command": "sh", "args": ["-c", "exit 3"]});
+    let result = server.initialize(arguments.clone()).await;
+    assert!(sentence(&result).contains("exit code 3"), "{result}");
+    put(&server, &without_cgroup());
+    server
+        .process
+        .wait_for_line("no program is started (MCP_SANDBOX=require)", PATIENCE)
+        .await;
+    let result = server.initialize(arguments).await;
+    let denied = json!({"code": "launch-denied", "retryable": false});
+    assert_eq!(error_of(&result), &denied, "{result}");
+}
+
 #[tokio::test]
 async fn a_changed_policy_is_taken_up_and_a_bad_one_is_not() {
     let mut server = Server::with_policy(SHELL).await;
-    let policy = server.folder.path().join("policy.toml");
     let arguments = json!({"name": "x", "command": "sh", "args": ["-c", "exit 3"]});
     let code = async |server: &Server| {
         let result = server.initialize(arguments.clone()).await;
@@ -83,13 +146,7 @@ async fn a_changed_policy_is_taken_up_and_a_bad_one_is_not() {
     };
     assert_eq!(code(&server).await, "launch-failed");
 
-    // As editors and Kubernetes do it: another file in its place.
-    let put = |text: &str| {
-        let new = policy.with_extension("new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(&new, &policy).unwrap();
-    };
-    put("[[command]]\nname = \"sh\"\nargz = []\n");
+    put(&server, "[[command]]\nname = \"sh\"\nargz = []\n");
     let line = server
         .process
         .wait_for_line("the change is not taken", PATIENCE)
@@ -100,7 +157,10 @@ async fn a_changed_policy_is_taken_up_and_a_bad_one_is_not() {
     );
     assert_eq!(code(&server).await, "launch-failed");
 
-    put("[[command]]\nname = \"sh\"\nargs = [\"-c\", \"true\"]\n");
+    put(
+        &server,
+        "[[command]]\nname = \"sh\"\nargs = [\"-c\", \"true\"]\n",
+    );
     server
         .process
         .wait_for_line("MCP_LAUNCH_POLICY: in force", PATIENCE)
