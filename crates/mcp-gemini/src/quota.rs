@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::wire::Status;
 
+/// Longest wait that is believed: no quota takes longer to come back.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Which quota is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
@@ -42,7 +45,7 @@ pub struct Limited {
     pub quota: Quota,
     /// Its name, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
     pub quota_id: Option<String>,
-    /// How long to wait, by `RetryInfo`. Nothing where waiting does not help.
+    /// How long to wait, by `RetryInfo`: a day at most. Nothing where waiting does not help.
     pub retry_after: Option<Duration>,
 }
 
@@ -73,7 +76,7 @@ impl Limited {
             .details("RetryInfo")
             .find_map(|info| duration(info["retryDelay"].as_str()?));
         let retry_after = match quota {
-            Quota::Minute | Quota::Unnamed => asked,
+            Quota::Minute | Quota::Unnamed => asked.map(|wait| wait.min(WAIT_MAX)),
             Quota::Day | Quota::Nothing => None,
         };
         Self {
@@ -142,6 +145,25 @@ mod tests {
                 retry_after: Some(Duration::from_millis(46_250)),
             }
         );
+    }
+
+    #[test]
+    fn nobody_is_told_to_wait_for_longer_than_a_day() {
+        let day = Duration::from_secs(86_400);
+        let just_less = day - Duration::from_secs(1);
+        for (delay, wait) in [
+            ("86399s", Some(just_less)),
+            ("86400s", Some(day)),
+            ("99999999s", Some(day)),
+            ("1e18s", Some(day)),
+            ("1e300s", None),
+            ("-1s", None),
+        ] {
+            for violations in [json!([{"quotaId": MINUTE}]), json!([])] {
+                let seen = limited("limit: 10", violations, json!(delay));
+                assert_eq!(seen.retry_after, wait, "{delay}");
+            }
+        }
     }
 
     #[test]

@@ -45,12 +45,21 @@ impl Issues {
         self.kept.is_empty()
     }
 
+    fn is_full(&self) -> bool {
+        self.kept.len() == KEPT
+    }
+
     pub(crate) fn add(&mut self, place: &Place<'_>, rule: &'static str, message: impl AsRef<str>) {
+        if self.is_full() {
+            // Written out, the places of all would be many times the document.
+            self.more += 1;
+            return;
+        }
         self.add_at(&place.to_string(), rule, message.as_ref());
     }
 
     pub(crate) fn add_at(&mut self, pointer: &str, rule: &'static str, message: &str) {
-        if self.kept.len() == KEPT {
+        if self.is_full() {
             self.more += 1;
             return;
         }

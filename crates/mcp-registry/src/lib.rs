@@ -3,11 +3,13 @@
 mod fields;
 pub mod issue;
 mod name;
+mod number;
 mod oci;
 mod package;
 pub mod publication;
 mod schema;
 mod server;
+mod tool_schema;
 mod tools;
 mod transport;
 mod url_template;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::issue::{Issues, Place};
+use crate::number;
 use crate::schema::ServerSchema;
 use crate::server::{self, objects, text};
 use crate::tools;
@@ -53,6 +54,8 @@ impl Validator {
         if let Some(tools) = tools.as_array() {
             tools::check(tools, &mut issues);
         }
+        number::check(&server, &Place::top("server"), &mut issues);
+        number::check(&tools, &Place::top("tools"), &mut issues);
         if !issues.is_empty() {
             return Err(issues);
         }

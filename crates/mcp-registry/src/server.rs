@@ -10,8 +10,8 @@ use crate::{fields, name, package, transport, version};
 pub const PUBLISHER_META: &str = "io.modelcontextprotocol.registry/publisher-provided";
 /// Where the registry puts what it knows.
 pub const OFFICIAL_META: &str = "io.modelcontextprotocol.registry/official";
-/// Most bytes of [`PUBLISHER_META`], as compact JSON.
-const PUBLISHER_META_MAX: usize = 4 * 1024;
+/// Most bytes of [`PUBLISHER_META`] and of a tool's `_meta`, as compact JSON.
+pub(crate) const META_MAX: usize = 4 * 1024;
 /// Characters that no URI has (RFC 3986 §2) and that break out of an attribute of HTML.
 const NO_URI: [char; 8] = ['"', '\'', '<', '>', ' ', '\t', '\n', '\r'];
 
@@ -116,11 +116,11 @@ fn is_path_byte(byte: u8) -> bool {
 fn check_meta(meta: &Object, place: &Place<'_>, issues: &mut Issues) {
     if let Some(provided) = meta.get(PUBLISHER_META) {
         let size = provided.to_string().len();
-        if size > PUBLISHER_META_MAX {
+        if size > META_MAX {
             issues.add(
                 &place.field(PUBLISHER_META),
                 "publisher-meta-size",
-                format!("has {size} bytes; the most are {PUBLISHER_META_MAX}"),
+                format!("has {size} bytes; the most are {META_MAX}"),
             );
         }
     }

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use jsonschema::Draft;
 use serde_json::Value;
 
 use crate::issue::{Issues, Place};
-use crate::schema;
-use crate::server::text;
+use crate::server::{META_MAX, text};
+use crate::tool_schema;
 
 /// Most tools of a server.
 pub(crate) const TOOLS_MAX: usize = 512;
@@ -49,6 +48,19 @@ pub(crate) fn check(tools: &[Value], issues: &mut Issues) {
                 issues.add(&place.field(field), "tool", "must be a string");
             }
         }
+        for field in ["annotations", "_meta"] {
+            if tool.get(field).is_some_and(|value| !value.is_object()) {
+                issues.add(&place.field(field), "tool", "must be an object");
+            }
+        }
+        let meta = tool.get("_meta").map_or(0, |meta| meta.to_string().len());
+        if meta > META_MAX {
+            issues.add(
+                &place.field("_meta"),
+                "tool-meta-size",
+                format!("has {meta} bytes; the most are {META_MAX}"),
+            );
+        }
         match tool.get("inputSchema") {
             None => issues.add(
                 &place.field("inputSchema"),
@@ -63,44 +75,11 @@ pub(crate) fn check(tools: &[Value], issues: &mut Issues) {
                         "must be \"object\": arguments have names",
                     );
                 }
-                check_schema(schema, &place.field("inputSchema"), issues);
+                tool_schema::check(schema, &place.field("inputSchema"), issues);
             }
         }
         if let Some(schema) = tool.get("outputSchema") {
-            check_schema(schema, &place.field("outputSchema"), issues);
+            tool_schema::check(schema, &place.field("outputSchema"), issues);
         }
     }
-}
-
-/// A schema must be one of the dialect that it names; JSON Schema 2020-12 where it names none, as MCP has it.
-fn check_schema(tool_schema: &Value, place: &Place<'_>, issues: &mut Issues) {
-    if !tool_schema.is_object() {
-        issues.add(place, "tool-schema", "must be an object");
-        return;
-    }
-    let dialect = match tool_schema.get("$schema") {
-        None => Draft::Draft202012,
-        Some(named) => {
-            let named = named.as_str().unwrap_or_default();
-            match named.trim_end_matches('#') {
-                "https://json-schema.org/draft/2020-12/schema" => Draft::Draft202012,
-                "https://json-schema.org/draft/2019-09/schema" => Draft::Draft201909,
-                "http://json-schema.org/draft-07/schema" => Draft::Draft7,
-                _ => {
-                    issues.add(
-                        &place.field("$schema"),
-                        "tool-schema-dialect",
-                        "must be that of JSON Schema 2020-12, 2019-09 or draft-07, or left out, which means 2020-12",
-                    );
-                    return;
-                }
-            }
-        }
-    };
-    let meta = match dialect {
-        Draft::Draft7 => jsonschema::draft7::meta::validator(),
-        Draft::Draft201909 => jsonschema::draft201909::meta::validator(),
-        _ => jsonschema::draft202012::meta::validator(),
-    };
-    schema::add_all(meta.iter_errors(tool_schema), place, "tool-schema", issues);
 }

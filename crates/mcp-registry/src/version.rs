@@ -35,6 +35,41 @@ pub fn looks_like_range(version: &str) -> bool {
         || (dotted.is_match(version) && version.contains(['x', 'X', '*']))
 }
 
+/// Whether it names several versions in a way that the official registry lets through: `*`, `>=1,<2`, `>1 <2`, `^1.0.0+b`,
+/// `!=1`.
+fn names_several(version: &str) -> bool {
+    version.starts_with(['^', '~', '<', '>', '=', '!'])
+        || version.contains(['*', ',', '<', '>'])
+        || version.contains("||")
+}
+
+/// Whether a version with it looks like another one: space, control characters, and what Unicode lets programs ignore
+/// (`Default_Ignorable_Code_Point`: zero-width characters, bidirectional controls, variation selectors, tags), with the marks
+/// of interlinear notes.
+fn is_hidden(c: char) -> bool {
+    let is_ignorable = matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    is_ignorable || c.is_control() || c.is_whitespace()
+}
+
 /// The rules for a version, of a server or a package, beyond those of the schema.
 pub(crate) fn check(version: &str, place: &Place<'_>, issues: &mut Issues) {
     if version == "latest" {
@@ -43,19 +78,18 @@ pub(crate) fn check(version: &str, place: &Place<'_>, issues: &mut Issues) {
             "version-reserved",
             "`latest` is not a version: name the one that is meant",
         );
-    } else if looks_like_range(version) {
+    } else if looks_like_range(version) || names_several(version) {
         issues.add(
             place,
             "version-range",
             "a range of versions is not a version: name one, such as 1.2.3 (a pre-release with an x in it, such as \
              1.0.0-next.1, counts as a range, as in the official registry)",
         );
-    }
-    if version.trim() != version || version.is_empty() || version.chars().any(char::is_control) {
+    } else if version.is_empty() || version.chars().any(is_hidden) {
         issues.add(
             place,
             "version-text",
-            "a version has at least one character, none of them a control character, and no space at its ends",
+            "a version has at least one character, and none that is a space, a control character or invisible",
         );
     }
 }

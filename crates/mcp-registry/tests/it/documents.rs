@@ -74,7 +74,7 @@ fn a_publication_is_the_document_as_it_came() {
 fn tools_are_checked_each_at_its_place() {
     let tools = json!([
         {"name": "good", "title": "Good", "description": "x", "inputSchema": {"type": "object"}, "outputSchema": {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "annotations": {"readOnlyHint": true}},
-        {"name": "draft-07", "inputSchema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "definitions": {}}},
+        {"name": "named", "_meta": {"x": "y"}, "inputSchema": {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}},
     ]);
     check(server(), tools).unwrap();
     let bad = json!([
@@ -88,8 +88,9 @@ fn tools_are_checked_each_at_its_place() {
         {"name": "kind", "inputSchema": {"type": "object"}},
         {"name": "out", "inputSchema": {"type": "object"}, "outputSchema": {"required": "a"}},
         {"name": "dialect", "inputSchema": {"$schema": "https://example.com/schema", "type": "object"}},
-        {"name": "old", "inputSchema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "minimum": "1"}},
         {"name": "title", "title": 1, "inputSchema": {"type": "object"}},
+        {"name": "meta", "annotations": "x", "_meta": "x", "inputSchema": {"type": "object"}},
+        {"name": "large", "_meta": {"x": "x".repeat(9_000)}, "inputSchema": {"type": "object"}},
     ]);
     let expected = [
         ("/tools/0", "tool"),
@@ -103,11 +104,121 @@ fn tools_are_checked_each_at_its_place() {
         ("/tools/7/name", "tool-name"),
         ("/tools/8/outputSchema/required", "tool-schema"),
         ("/tools/9/inputSchema/$schema", "tool-schema-dialect"),
-        ("/tools/10/inputSchema/minimum", "tool-schema"),
-        ("/tools/11/title", "tool"),
+        ("/tools/10/title", "tool"),
+        ("/tools/11/annotations", "tool"),
+        ("/tools/11/_meta", "tool"),
+        ("/tools/12/_meta", "tool-meta-size"),
     ];
     let expected = expected.map(|(pointer, rule)| (pointer.to_owned(), rule));
     assert_eq!(issues(server(), bad), expected);
+}
+
+#[test]
+fn the_meta_of_a_tool_has_the_bound_of_the_publishers() {
+    // `{"x":"…"}` has eight bytes around the text.
+    for (length, is_taken) in [(4_096 - 8, true), (4_096 - 7, false)] {
+        let meta = json!({"x": "x".repeat(length)});
+        let tools = json!([{"name": "a", "_meta": meta, "inputSchema": {"type": "object"}}]);
+        assert_eq!(check(server(), tools).is_ok(), is_taken, "{length}");
+    }
+}
+
+#[test]
+fn versions_that_are_several_or_look_like_others_are_refused() {
+    let rules = |version: &str| {
+        let mut document = server();
+        document["version"] = json!(version);
+        let issues = check(document, json!([])).map_or_else(|issues| issues, |_| Issues::default());
+        let rules: Vec<_> = issues.kept().iter().map(|issue| issue.rule).collect();
+        rules
+    };
+    for range in [
+        "*",
+        ">=1,<2",
+        ">1 <2",
+        "^1.0.0+b",
+        "^",
+        "!=1",
+        "1.0+a || 2.0+b",
+        "1.0.0-*",
+    ] {
+        assert_eq!(rules(range), ["version-range"], "{range:?}");
+    }
+    for hidden in [
+        "1\u{200b}",
+        "1\u{202e}",
+        "\u{feff}1",
+        "1\u{2066}2",
+        "1\u{2069}",
+        "1\u{ad}0",
+        "1\u{200d}",
+        "1\u{fe0f}",
+        "1\u{e0031}",
+        "1 0",
+        "1\u{a0}0",
+        "1\u{2028}",
+        "1\u{85}",
+        "1\t0",
+        " 1",
+        "latest\u{200b}",
+    ] {
+        assert_eq!(rules(hidden), ["version-text"], "{hidden:?}");
+    }
+    for taken in [
+        "1.0.0",
+        "v1",
+        "x",
+        "1.0~rc1",
+        "1!2.0",
+        "1.0.0-rc.1+b.5",
+        "2026.01.31",
+        "snapshot",
+        "1_0",
+        "версия-1",
+        "第一版",
+    ] {
+        assert_eq!(rules(taken), [] as [&str; 0], "{taken:?}");
+    }
+}
+
+#[test]
+fn numbers_that_would_become_others_are_refused() {
+    let parse = |number: &str| -> Value { serde_json::from_str(number).unwrap() };
+    let with = |number: &str| {
+        let mut document = server();
+        document["_meta"] = json!({mcp_registry::PUBLISHER_META: {"n": [parse(number)]}});
+        document
+    };
+    for taken in [
+        "0",
+        "-0.0",
+        "1.5",
+        "1e3",
+        "9007199254740991.0",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "1e-300",
+    ] {
+        check(with(taken), json!([])).unwrap_or_else(|issues| panic!("{taken}: {issues}"));
+    }
+    let place = "/server/_meta/io.modelcontextprotocol.registry~1publisher-provided/n/0";
+    for refused in [
+        "12345678901234567890123",
+        "12345678901234567890124",
+        "-12345678901234567890123",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "9007199254740992.0",
+        "9007199254740993.0",
+        "1e300",
+    ] {
+        let found = issues(with(refused), json!([]));
+        assert_eq!(found, [(place.to_owned(), "number")], "{refused}");
+    }
+    let schema = json!({"type": "object", "properties": {"a": {"maximum": parse("1e20")}}});
+    let tools = json!([{"name": "a", "inputSchema": schema}]);
+    let place = "/tools/0/inputSchema/properties/a/maximum".to_owned();
+    assert_eq!(issues(server(), tools), [(place, "number")]);
 }
 
 #[test]
@@ -146,7 +257,7 @@ fn issues_show_no_values() {
 
 /// Any JSON, with the names and texts that mean something here.
 fn documents() -> impl Strategy<Value = Value> {
-    const WORDS: &str = "name|version|server|packages|remotes|url|type|transport|named|stdio|sse|oci|mcpb|npm|identifier|\
+    const WORDS: &str = "\\$id|\\$anchor|\\$defs|pattern|patternProperties|properties|\\(|name|version|server|packages|remotes|url|type|transport|named|stdio|sse|oci|mcpb|npm|identifier|\
          https://\\{a\\}:\\{b\\}/c|http://\\[::1\\]|inputSchema|object|\\$ref|\\$schema|#|_meta|icons|src|repository|\
          registryType|com\\.example/w1|1\\.2\\.3|latest|variables|packageArguments";
     let leaf = prop_oneof![

@@ -2,3 +2,4 @@
 
 mod corpus;
 mod documents;
+mod tool_schemas;

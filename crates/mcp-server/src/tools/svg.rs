@@ -1,12 +1,13 @@
 //! What `generate_svg` and `refine_svg` share: ask the model, trust nothing that comes back, keep what is left.
 
+mod caption;
 pub mod check;
 mod drawing;
 pub(crate) mod prompt;
 
 use std::sync::Arc;
 
-use mcp_core::text::{bounded, shape_error};
+use mcp_core::text::shape_error;
 use mcp_core::{ErrorCode, Failure, SvgResult};
 use mcp_gemini::{Generated, Prompt, Turn};
 use mcp_sandbox::Mode;
@@ -19,6 +20,7 @@ use crate::artifacts::Artifacts;
 use crate::config::ServerConfig;
 use crate::gemini::Gemini;
 use crate::metric_definitions as metric;
+use caption::caption;
 use check::{Checked, NotChecked};
 pub use drawing::Drawing;
 
@@ -131,8 +133,8 @@ impl Artist {
         Ok(Drawing {
             result: SvgResult {
                 svg: checked.svg,
-                title: bounded(output.title.trim(), TITLE_MAX),
-                description: bounded(output.description.trim(), DESCRIPTION_MAX),
+                title: caption(&output.title, TITLE_MAX),
+                description: caption(&output.description, DESCRIPTION_MAX),
                 width: checked.width,
                 height: checked.height,
                 removed: checked.removed,
