@@ -12,7 +12,8 @@ use super::order::LEARN;
 use super::{Rule, Terms, Violation, broken, texts};
 use crate::chaos::history::{Call, Entry, Micros, Verdict};
 
-/// What was finished so shortly before an end may not be committed yet: commits go out every 600 ms, and take a while.
+/// What was finished so shortly before an end may not be committed yet: commits go out every 600 ms, and one may be late where
+/// the machine is busy.
 const COMMIT: Micros = 2_000_000;
 /// The stub ends a call so much earlier than its caller knows.
 const ON_THE_WAY: Micros = 20_000;

@@ -1,16 +1,13 @@
 //! How many duplicates of each reason there can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reason::{Reason, concerns, end, expelled_from, rebalance_at, whole_again};
-use super::{ON_THE_WAY, Tally};
+use super::{COMMIT, ON_THE_WAY, Tally};
 use crate::chaos::history::{Incident, Micros, Trouble, Verdict};
 use crate::chaos::oracle::Terms;
 use crate::chaos::oracle::ledger::Ledger;
 use crate::chaos::workload::STEPS_MAX;
-
-/// Commits go out every 600 ms, and are with the broker a little later, on a busy machine too.
-const INTERVAL: Micros = 1_000_000;
 
 /// The reasons that there were, each with what all of its causes allow together, and no duplicate yet.
 pub(super) fn all(ledger: &Ledger<'_>, terms: &Terms) -> BTreeMap<&'static str, Tally> {
@@ -27,8 +24,10 @@ pub(super) fn all(ledger: &Ledger<'_>, terms: &Terms) -> BTreeMap<&'static str, 
         Trouble::MachineStalled => vec![Reason::Stalled(index)],
     });
     let expelled = (0..history.expulsions.len()).map(Reason::Expelled);
+    let workers: BTreeSet<u16> = history.rebalances.iter().map(|(who, _)| *who).collect();
+    let outlasted = workers.into_iter().map(Reason::Outlasted);
     let mut all: BTreeMap<_, Tally> = BTreeMap::new();
-    for reason in reasons.chain(expelled) {
+    for reason in reasons.chain(expelled).chain(outlasted) {
         let tally = all.entry(reason.name()).or_default();
         if let Some(most) = most(ledger, terms, reason) {
             tally.most = Some(tally.most.unwrap_or(0) + most);
@@ -71,6 +70,11 @@ pub(super) fn most(ledger: &Ledger<'_>, terms: &Terms, reason: Reason) -> Option
             let of_it = |who: u16| who == worker;
             Some(finished_by(ledger, of_it, from, at))
         }
+        Reason::Outlasted(worker) => {
+            let rebalances = history.rebalances.iter();
+            let own = rebalances.filter(|(who, _)| *who == worker).count();
+            Some(terms.concurrency * STEPS_MAX * own)
+        }
         Reason::Stalled(_) => None,
     }
 }
@@ -86,7 +90,7 @@ fn finished_by(
     from: Micros,
     until: Micros,
 ) -> usize {
-    let from = from.saturating_sub(INTERVAL);
+    let from = from.saturating_sub(COMMIT);
     let calls = ledger.history.calls.iter().filter(|call| by(call.worker));
     let counted = calls.filter(|call| {
         let in_flight = call.start <= until && call.end.saturating_add(ON_THE_WAY) >= until;

@@ -1,6 +1,6 @@
 //! Why a job that had succeeded was called again.
 
-use super::{COMMIT, ON_THE_WAY, RECOVERY};
+use super::{COMMIT, ON_THE_WAY, RECOVERY, has_drained};
 use crate::chaos::history::{Call, Incident, Micros, Trouble};
 use crate::chaos::oracle::ledger::Ledger;
 use crate::chaos::oracle::order::LEARN;
@@ -21,11 +21,14 @@ pub(super) enum Reason {
     NotYetCommitted(usize),
     /// In flight when its owner ended.
     InFlight(usize),
+    /// In flight when the time was over that a rebalance gives its owner, that worker, for what it has begun.
+    Outlasted(u16),
 }
 
 /// All names of reasons, for columns.
-pub(crate) const REASONS: [&str; 6] = [
+pub(crate) const REASONS: [&str; 7] = [
     IN_FLIGHT,
+    OUTLASTED,
     NOT_YET_COMMITTED,
     REBALANCING,
     EXPELLED,
@@ -33,6 +36,7 @@ pub(crate) const REASONS: [&str; 6] = [
     STALLED,
 ];
 const IN_FLIGHT: &str = "in flight at an abrupt end";
+const OUTLASTED: &str = "in flight at the end of a rebalance's drain";
 const NOT_YET_COMMITTED: &str = "within a commit's interval of an abrupt end";
 const REBALANCING: &str = "in a rebalance at an abrupt end";
 const EXPELLED: &str = "in a rebalance that expelled the owner";
@@ -48,6 +52,7 @@ impl Reason {
             Self::Rebalancing(_) => REBALANCING,
             Self::NotYetCommitted(_) => NOT_YET_COMMITTED,
             Self::InFlight(_) => IN_FLIGHT,
+            Self::Outlasted(_) => OUTLASTED,
         }
     }
 
@@ -55,6 +60,7 @@ impl Reason {
     pub(super) fn cause(self, ledger: &Ledger<'_>) -> String {
         match self {
             Self::Expelled(index) => format!("{:?}", ledger.history.expulsions.get(index)),
+            Self::Outlasted(worker) => format!("w{worker} gave partitions up"),
             Self::Stalled(index)
             | Self::Uncommittable(index)
             | Self::Rebalancing(index)
@@ -112,7 +118,16 @@ pub(super) fn reason(
     });
     found
         .chain(expulsion(ledger, before.worker, finished, again.start))
+        .chain(outlasted(ledger, before))
         .min()
+}
+
+/// The call that succeeded went on for as long as a drain may take: its partition was given up meanwhile.
+fn outlasted(ledger: &Ledger<'_>, before: &Call) -> Option<Reason> {
+    let partition = ledger.partition_of(before.number)?;
+    rebalance_at(ledger, before.end)?;
+    let is_over = has_drained(ledger, partition, before.worker, before.end);
+    is_over.then_some(Reason::Outlasted(before.worker))
 }
 
 fn after_an_end(
