@@ -235,7 +235,7 @@ async fn every_failure_says_what_it_is_and_whether_to_try_again() {
     for (reply, code, retryable, requests) in table {
         let shown = format!("{reply:?}");
         let gemini = FakeGemini::always(reply).await;
-        let server = server_with(&gemini, &[]).await;
+        let mut server = server_with(&gemini, &[]).await;
         let result = generate(&server).await;
         let error = error_of(&result);
         assert_eq!(
@@ -247,13 +247,13 @@ async fn every_failure_says_what_it_is_and_whether_to_try_again() {
         if code == "provider-busy" {
             assert_eq!(error["retryAfterMs"], 46_000);
         }
+        server.process.wait_for_line(code, PATIENCE).await;
         let printed = server.process.output().join("\n");
         assert!(!printed.contains(FakeGemini::KEY), "{printed}");
         assert!(
             !printed.contains("a circle"),
             "no prompt in the log: {printed}"
         );
-        assert!(printed.contains(code), "{printed}");
     }
 }
 
