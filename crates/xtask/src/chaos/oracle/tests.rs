@@ -324,8 +324,8 @@ fn no_more_come_again_than_a_commits_interval_before_a_kill_has_finished() {
         story.commit(30, 11 * SECOND);
         story.broken()
     };
-    assert_eq!(broken_by(8), []);
-    assert_eq!(broken_by(9), [Rule::E]);
+    assert_eq!(broken_by(20), []);
+    assert_eq!(broken_by(21), [Rule::E]);
 }
 
 #[test]
