@@ -3,6 +3,7 @@
 
 mod ending;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,10 @@ use crate::spans;
 
 /// Reports that are taken at once.
 const REPORTS: usize = 64;
-/// One permit of so many is kept for partitions that have less than their share.
+/// Of so many permits one is kept from partitions with slow calls.
 const KEPT: usize = 8;
+/// Calls that are not slow.
+const QUICK: Duration = Duration::from_secs(1);
 /// After a standstill, how soon it is looked whether work may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -88,6 +91,8 @@ pub struct Dispatcher {
     starved: bool,
     /// The server is being asked because calls fail and none goes well.
     glancing: bool,
+    /// How long the last attempt took, by epoch.
+    paces: HashMap<u64, Duration>,
     serial: u64,
 }
 
@@ -123,6 +128,7 @@ impl Dispatcher {
             untried: 0,
             starved: false,
             glancing: false,
+            paces: HashMap::new(),
             serial: 0,
         }
     }
@@ -186,6 +192,7 @@ impl Dispatcher {
             kept
         });
         self.untried = untried;
+        self.paces.clear();
     }
 
     fn accept(&mut self, received: Received) {
@@ -220,7 +227,15 @@ impl Dispatcher {
             };
             let next = match trial {
                 true => self.jobs.next_preferring(now, |job| job.is_untried()),
-                false => self.jobs.next_within(now, self.permits()),
+                false => {
+                    let permits = Permits {
+                        left: self.links.concurrency - self.jobs.running(),
+                        kept: kept(self.links.concurrency, self.links.owned.count()),
+                        paces: &self.paces,
+                    };
+                    self.jobs
+                        .next_within(now, |group, running| permits.allow(group, running))
+                }
             };
             let Some((lane, mut job)) = next else {
                 self.starved = trial;
@@ -263,19 +278,6 @@ impl Dispatcher {
             }
             self.start(lane, job, now, trial, reports.clone());
         }
-    }
-
-    /// Which partitions may have another permit, by how many they have. The last ones are kept for those that have less
-    /// than their share: calls that take long gather permits, and would in the end have all of them.
-    fn permits(&self) -> impl Fn(usize) -> bool + use<> {
-        let (all, owned) = (self.links.concurrency, self.links.owned.count());
-        let left = all.saturating_sub(self.jobs.running());
-        let kept = match owned {
-            0 | 1 => 0,
-            _ => (all / KEPT).max(1),
-        };
-        let share = all.div_ceil(owned.max(1));
-        move |running| left > kept || running < share
     }
 
     /// Asks the server whether it is ready.
@@ -433,6 +435,29 @@ impl Dispatcher {
             Admission::Wait => None,
         };
         [next, recovers].into_iter().flatten().min()
+    }
+}
+
+/// Which partitions may have another permit. Calls that take long gather permits, and would in the end have all of them: the
+/// last ones are for partitions that have none, and for those whose calls are quick.
+struct Permits<'a> {
+    left: usize,
+    kept: usize,
+    paces: &'a HashMap<u64, Duration>,
+}
+
+impl Permits<'_> {
+    fn allow(&self, group: u64, running: usize) -> bool {
+        let pace = self.paces.get(&group);
+        self.left > self.kept || running == 0 || pace.is_some_and(|pace| *pace < QUICK)
+    }
+}
+
+/// How many permits are kept where so many partitions share all of them.
+fn kept(all: usize, owned: usize) -> usize {
+    match owned {
+        0 | 1 => 0,
+        _ => (all / KEPT).max(1),
     }
 }
 

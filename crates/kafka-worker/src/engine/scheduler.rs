@@ -185,20 +185,20 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     /// Takes the next job that may run: parked ones whose time has come, then lanes in the order they became ready.
     /// The caller must end it with [`Scheduler::finish`] or [`Scheduler::park`].
     pub fn next(&mut self, now: Instant) -> Option<(LaneId<N>, J)> {
-        self.next_within(now, |_| true)
+        self.next_within(now, |_, _| true)
     }
 
-    /// The same, of the groups that may have another one by how many of theirs are running.
+    /// The same, of the groups that may have another one; asked with how many of theirs are running.
     pub fn next_within(
         &mut self,
         now: Instant,
-        allowed: impl Fn(usize) -> bool,
+        allowed: impl Fn(u64, usize) -> bool,
     ) -> Option<(LaneId<N>, J)> {
         self.wake(now);
         loop {
             let running_of = &self.running_of;
             let of = |group: u64| running_of.get(&group).copied().unwrap_or(0);
-            let id = self.ready.pop(|group| allowed(of(group)))?;
+            let id = self.ready.pop(|group| allowed(group, of(group)))?;
             if let Some(job) = self.take(id) {
                 return Some((id, job));
             }

@@ -162,6 +162,11 @@ const NAMESPACES: &[i32] = &[
 const PRIO_PROCESS: u64 = 0;
 const IOPRIO_WHO_PROCESS: u64 = 1;
 
+/// `linux/fs.h`: the older ways to do what `file_setattr` does.
+const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
+const FS_IOC32_SETFLAGS: u64 = 0x4004_6602;
+const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
+
 /// Behind a socket's type stand flags.
 const TYPE_MASK: u64 = 0xf;
 
@@ -230,12 +235,18 @@ fn forbidden(reach: &Reach) -> Result<Rules, Error> {
         rules.extend(whole(&[libc::SYS_fork, libc::SYS_vfork]));
     }
     rules.insert(libc::SYS_clone, clone);
-    // Typing into the terminal of who started the server.
-    let terminal = [libc::TIOCSTI, libc::TIOCLINUX];
-    let terminal = terminal.map(|request| rule(&[(1, SeccompCmpOp::Eq, request)]));
+    // Typing into the terminal of who started the server; the flags of files that may only be read.
+    let requests = [
+        libc::TIOCSTI,
+        libc::TIOCLINUX,
+        FS_IOC_SETFLAGS,
+        FS_IOC32_SETFLAGS,
+        FS_IOC_FSSETXATTR,
+    ];
+    let requests = requests.map(|request| rule(&[(1, SeccompCmpOp::Eq, request)]));
     rules.insert(
         libc::SYS_ioctl,
-        terminal.into_iter().collect::<Result<_, _>>()?,
+        requests.into_iter().collect::<Result<_, _>>()?,
     );
     Ok(rules)
 }

@@ -121,6 +121,7 @@ mod tests {
             parent,
             group: session,
             session,
+            has_ended: false,
             threads: 1,
             resident: 1,
         };

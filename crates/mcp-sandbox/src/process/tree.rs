@@ -12,6 +12,8 @@ pub(crate) struct Entry {
     pub(crate) parent: i32,
     pub(crate) group: i32,
     pub(crate) session: i32,
+    /// Its first thread has ended. If it has others, what stands here of its memory is nothing.
+    pub(crate) has_ended: bool,
     /// It counts as one at least.
     pub(crate) threads: u64,
     /// Pages of memory that it has.
@@ -48,7 +50,8 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Entry> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     // After the name: state, ppid, pgrp, session; threads are the 20th field of all, resident pages the 24th.
-    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let mut fields = rest.split_ascii_whitespace();
+    let has_ended = fields.next()? == "Z";
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
@@ -59,6 +62,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Entry> {
         parent,
         group,
         session,
+        has_ended,
         threads,
         resident,
     })
@@ -120,9 +124,14 @@ mod tests {
             parent,
             group: 1,
             session: 1,
+            has_ended: false,
             threads: 1,
             resident: 1,
         }
+    }
+
+    fn stat_of_a_zombie() -> Vec<u8> {
+        b"7 (a) Z 42 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 100 0 0 0".to_vec()
     }
 
     #[test]
@@ -131,6 +140,7 @@ mod tests {
         let parsed = parse(7, stat).unwrap();
         assert_eq!((parsed.parent, parsed.group, parsed.session), (42, 8, 9));
         assert_eq!((parsed.threads, parsed.resident), (3, 77));
+        assert!(!parsed.has_ended && parse(7, &stat_of_a_zombie()).unwrap().has_ended);
         assert_eq!(parse(7, b"garbage"), None);
     }
 

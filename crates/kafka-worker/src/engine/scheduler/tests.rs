@@ -49,7 +49,7 @@ fn a_group_that_has_its_share_leaves_the_last_permits_to_others() {
     let mut jobs = Jobs::default();
     (0..8).for_each(|n| jobs.push(1, None, n));
     let now = start();
-    let few = |running: usize| running < 3;
+    let few = |_: u64, running: usize| running < 3;
     let slow: Vec<_> = std::iter::from_fn(|| jobs.next_within(now, few)).collect();
     assert_eq!(slow.len(), 3);
     jobs.push(2, None, 100);

@@ -22,8 +22,11 @@ const RECOVERY: Micros = 15_000_000;
 
 /// The drain of the workers, and a little less: the stub hears of a call's beginning late where the machine is busy.
 const WHOLE_DRAIN: Micros = 4_000_000;
-/// A caller gives a call two seconds; the stub hears of its end a little off that.
-const CALL: Micros = 1_800_000;
+/// A caller gives a call two seconds; the stub hears of its beginning and its end a little off that, and of the beginning
+/// late where the machine is busy.
+const CALL: Micros = 1_500_000;
+/// What a link that was cut held back reaches the stub so soon after it was opened again.
+const HELD_BACK: Micros = 500_000;
 
 /// Duplicates of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

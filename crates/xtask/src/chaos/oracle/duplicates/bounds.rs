@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reason::{Reason, concerns, end, expelled_from, rebalance_at, whole_again};
+use super::reason::{
+    Reason, concerns, end, expelled_from, rebalance_at, unreachable_from, whole_again,
+};
 use super::{COMMIT, ON_THE_WAY, Tally};
 use crate::chaos::history::{Incident, Micros, Trouble, Verdict};
 use crate::chaos::oracle::Terms;
 use crate::chaos::oracle::ledger::Ledger;
+use crate::chaos::oracle::order::LEARN;
 use crate::chaos::workload::STEPS_MAX;
 
 /// The reasons that there were, each with what all of its causes allow together, and no duplicate yet.
@@ -42,11 +45,13 @@ pub(super) fn most(ledger: &Ledger<'_>, terms: &Terms, reason: Reason) -> Option
     let incident = |index: usize| history.incidents.get(index);
     match reason {
         Reason::InFlight(index) => {
-            let workers = match incident(index)?.workers.len() {
+            let incident = incident(index)?;
+            let workers = match incident.workers.len() {
                 0 => terms.workers_max,
                 workers => workers,
             };
-            Some(terms.concurrency * STEPS_MAX * workers)
+            let in_flight = terms.concurrency * STEPS_MAX * workers;
+            Some(in_flight + after_waking(ledger, incident))
         }
         Reason::NotYetCommitted(index) => {
             let incident = incident(index)?;
@@ -61,8 +66,9 @@ pub(super) fn most(ledger: &Ledger<'_>, terms: &Terms, reason: Reason) -> Option
         }
         Reason::Uncommittable(index) => {
             let incident = incident(index)?;
+            let from = unreachable_from(ledger, incident);
             let until = whole_again(ledger, incident);
-            Some(finished(ledger, incident, incident.from, until))
+            Some(finished(ledger, incident, from, until))
         }
         Reason::Expelled(index) => {
             let (worker, at) = *history.expulsions.get(index)?;
@@ -77,6 +83,18 @@ pub(super) fn most(ledger: &Ledger<'_>, terms: &Terms, reason: Reason) -> Option
         }
         Reason::Stalled(_) => None,
     }
+}
+
+/// What a worker that was stopped begins after it has woken up, until it has learnt that it owns nothing any more.
+fn after_waking(ledger: &Ledger<'_>, incident: &Incident) -> usize {
+    if incident.trouble != Trouble::Frozen {
+        return 0;
+    }
+    let awake = incident.until..=incident.until.saturating_add(LEARN);
+    let calls = ledger.history.calls.iter();
+    calls
+        .filter(|call| concerns(incident, call.worker) && awake.contains(&call.start))
+        .count()
 }
 
 fn finished(ledger: &Ledger<'_>, incident: &Incident, from: Micros, until: Micros) -> usize {

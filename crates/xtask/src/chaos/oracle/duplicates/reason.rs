@@ -1,6 +1,6 @@
 //! Why a job that had succeeded was called again.
 
-use super::{COMMIT, ON_THE_WAY, RECOVERY, has_drained};
+use super::{COMMIT, HELD_BACK, ON_THE_WAY, RECOVERY, has_drained};
 use crate::chaos::history::{Call, Incident, Micros, Trouble};
 use crate::chaos::oracle::ledger::Ledger;
 use crate::chaos::oracle::order::LEARN;
@@ -95,13 +95,13 @@ pub(super) fn reason(
             Trouble::ServerCut
                 if was
                     && before.end.saturating_add(ON_THE_WAY) >= incident.from
-                    && before.start <= incident.until =>
+                    && before.start <= incident.until.saturating_add(HELD_BACK) =>
             {
                 Some(Reason::InFlight(index))
             }
             Trouble::KafkaCut | Trouble::BrokerKilled
                 if incident.from <= again.start
-                    && finished.saturating_add(COMMIT) >= incident.from
+                    && finished.saturating_add(COMMIT) >= unreachable_from(ledger, incident)
                     && before.start <= whole_again(ledger, incident) =>
             {
                 Some(Reason::Uncommittable(index))
@@ -164,6 +164,13 @@ pub(super) fn rebalance_at(ledger: &Ledger<'_>, at: Micros) -> Option<Micros> {
     let mut rebalances = ledger.rebalances()?.iter();
     let found = rebalances.find(|(from, until)| *from <= at && until.saturating_add(COMMIT) >= at);
     found.map(|(from, _)| *from)
+}
+
+/// Since when nothing could be committed before Kafka was back: since a rebalance began that the cut followed, with no time
+/// for a commit in between.
+pub(super) fn unreachable_from(ledger: &Ledger<'_>, incident: &Incident) -> Micros {
+    let began = rebalance_at(ledger, incident.from);
+    began.map_or(incident.from, |began| began.min(incident.from))
 }
 
 /// When commits worked again after Kafka was away: the group has become whole in a rebalance, if it had to.
