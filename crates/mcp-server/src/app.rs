@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use mcp_runtime::metric::Metric;
 use mcp_runtime::{Conditions, admin};
 use mcp_store::SqlStore;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -71,8 +72,7 @@ impl App {
         wrap: impl FnOnce(Handler) -> H,
         metrics: PrometheusHandle,
     ) -> Self {
-        metric::describe();
-        mcp_store::metric_definitions::describe();
+        metric::exposed().iter().for_each(Metric::describe);
         let (live, ready) = (Conditions::default(), Conditions::default());
         let access = Access::new(&config.access);
         let redis = config.redis_url.as_ref().map(RedisLink::new).transpose();

@@ -3,7 +3,6 @@
 
 mod ending;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +29,6 @@ use crate::spans;
 const REPORTS: usize = 64;
 /// Of so many permits one is kept from partitions with slow calls.
 const KEPT: usize = 8;
-/// Calls that are not slow.
-const QUICK: Duration = Duration::from_secs(1);
 /// After a standstill, how soon it is looked whether work may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -91,8 +88,6 @@ pub struct Dispatcher {
     starved: bool,
     /// The server is being asked because calls fail and none goes well.
     glancing: bool,
-    /// How long the last attempt took, by epoch.
-    paces: HashMap<u64, Duration>,
     serial: u64,
 }
 
@@ -128,7 +123,6 @@ impl Dispatcher {
             untried: 0,
             starved: false,
             glancing: false,
-            paces: HashMap::new(),
             serial: 0,
         }
     }
@@ -192,7 +186,6 @@ impl Dispatcher {
             kept
         });
         self.untried = untried;
-        self.paces.clear();
     }
 
     fn accept(&mut self, received: Received) {
@@ -231,10 +224,9 @@ impl Dispatcher {
                     let permits = Permits {
                         left: self.links.concurrency - self.jobs.running(),
                         kept: kept(self.links.concurrency, self.links.owned.count()),
-                        paces: &self.paces,
                     };
                     self.jobs
-                        .next_within(now, |group, running| permits.allow(group, running))
+                        .next_within(now, |job| permits.allow(&job.ownership))
                 }
             };
             let Some((lane, mut job)) = next else {
@@ -440,16 +432,16 @@ impl Dispatcher {
 
 /// Which partitions may have another permit. Calls that take long gather permits, and would in the end have all of them: the
 /// last ones are for partitions that have none, and for those whose calls are quick.
-struct Permits<'a> {
+struct Permits {
     left: usize,
     kept: usize,
-    paces: &'a HashMap<u64, Duration>,
 }
 
-impl Permits<'_> {
-    fn allow(&self, group: u64, running: usize) -> bool {
-        let pace = self.paces.get(&group);
-        self.left > self.kept || running == 0 || pace.is_some_and(|pace| *pace < QUICK)
+impl Permits {
+    fn allow(&self, partition: &Ownership) -> bool {
+        // One that is being given up counts its waiting jobs as in flight, too, and its time is short.
+        let is_first = partition.in_flight() == 0 || partition.is_draining();
+        self.left > self.kept || is_first || partition.is_quick()
     }
 }
 

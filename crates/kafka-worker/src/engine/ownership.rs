@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Load;
 use crate::mutation::{self, Mutation};
+
+/// Attempts that are not slow.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// One assignment of one partition. A partition that is revoked and assigned again has another one, with another epoch.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Ownership {
     progress: AtomicU64,
     attempts: AtomicU64,
     completed: AtomicU64,
+    /// Whether the last attempt was quick.
+    is_quick: AtomicBool,
     lost: CancellationToken,
 }
 
@@ -48,6 +54,7 @@ impl Ownership {
             progress: AtomicU64::new(0),
             attempts: AtomicU64::new(0),
             completed: AtomicU64::new(0),
+            is_quick: AtomicBool::new(false),
             lost: CancellationToken::new(),
         }
     }
@@ -122,6 +129,16 @@ impl Ownership {
     /// How many calls have ended.
     pub fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// An attempt took so long.
+    pub fn took(&self, time: Duration) {
+        self.is_quick.store(time < QUICK, Ordering::Relaxed);
+    }
+
+    /// Whether the last attempt was quick; no, before the first one has ended.
+    pub fn is_quick(&self) -> bool {
+        self.is_quick.load(Ordering::Relaxed)
     }
 
     /// A job is done: its outcome is durable.

@@ -80,9 +80,14 @@ impl<N: Copy> Ready<N> {
         self.of(group).push_front(id);
     }
 
-    /// The next lane of the next group that is `allowed`.
-    fn pop(&mut self, allowed: impl Fn(u64) -> bool) -> Option<LaneId<N>> {
-        let turn = self.turns.iter().position(|group| allowed(*group))?;
+    /// The first lane of the next group of which it is `allowed`.
+    fn pop(&mut self, allowed: impl Fn(&LaneId<N>) -> bool) -> Option<LaneId<N>> {
+        let groups = &self.groups;
+        let first = |group: &u64| groups.get(group).and_then(VecDeque::front);
+        let turn = self
+            .turns
+            .iter()
+            .position(|group| first(group).is_none_or(&allowed))?;
         let group = self.turns.remove(turn)?;
         let lanes = self.groups.get_mut(&group)?;
         let id = lanes.pop_front();
@@ -134,8 +139,6 @@ pub struct Scheduler<N, J> {
     due: BinaryHeap<Reverse<(Instant, LaneId<N>)>>,
     next_id: u64,
     running: usize,
-    /// By group.
-    running_of: HashMap<u64, usize>,
     parked: usize,
 }
 
@@ -147,7 +150,6 @@ impl<N: Copy + Ord + Hash, J> Default for Scheduler<N, J> {
             due: BinaryHeap::new(),
             next_id: 0,
             running: 0,
-            running_of: HashMap::new(),
             parked: 0,
         }
     }
@@ -185,20 +187,22 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     /// Takes the next job that may run: parked ones whose time has come, then lanes in the order they became ready.
     /// The caller must end it with [`Scheduler::finish`] or [`Scheduler::park`].
     pub fn next(&mut self, now: Instant) -> Option<(LaneId<N>, J)> {
-        self.next_within(now, |_, _| true)
+        self.next_within(now, |_| true)
     }
 
-    /// The same, of the groups that may have another one; asked with how many of theirs are running.
+    /// The same, of the groups that may have another one: each is asked about with the first of its jobs.
     pub fn next_within(
         &mut self,
         now: Instant,
-        allowed: impl Fn(u64, usize) -> bool,
+        allowed: impl Fn(&J) -> bool,
     ) -> Option<(LaneId<N>, J)> {
         self.wake(now);
         loop {
-            let running_of = &self.running_of;
-            let of = |group: u64| running_of.get(&group).copied().unwrap_or(0);
-            let id = self.ready.pop(|group| allowed(group, of(group)))?;
+            let lanes = &self.lanes;
+            let id = self.ready.pop(|id| {
+                let head = lanes.get(id).and_then(|lane| lane.queue.front());
+                head.is_none_or(&allowed)
+            })?;
             if let Some(job) = self.take(id) {
                 return Some((id, job));
             }
@@ -233,7 +237,6 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         let job = lane.queue.pop_front()?;
         lane.state = State::Running;
         self.running += 1;
-        *self.running_of.entry(lane.group).or_default() += 1;
         Some(job)
     }
 
@@ -243,7 +246,6 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
             return;
         };
         self.running -= 1;
-        stopped(&mut self.running_of, lane.group);
         if let Some(next) = lane.queue.front_mut() {
             next.set_waiting(false);
             lane.state = State::Ready;
@@ -263,7 +265,6 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         lane.state = State::Parked;
         (lane.due, lane.place) = (Some(due), place);
         self.running -= 1;
-        stopped(&mut self.running_of, lane.group);
         self.parked += 1;
         self.due.push(Reverse((due, id)));
     }
@@ -354,16 +355,6 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         // In the order in which they were due.
         for (group, id) in first.into_iter().rev() {
             self.ready.push_front(group, id);
-        }
-    }
-}
-
-/// One of the group runs no longer.
-fn stopped(running_of: &mut HashMap<u64, usize>, group: u64) {
-    if let Entry::Occupied(mut running) = running_of.entry(group) {
-        *running.get_mut() -= 1;
-        if *running.get() == 0 {
-            running.remove();
         }
     }
 }

@@ -3,6 +3,8 @@ use std::time::Duration;
 use mcp_testkit::{Process, workspace_binary};
 use tokio::sync::Mutex;
 
+use crate::with_cargo;
+
 /// Far longer than a run takes, also on a machine that is busy, and with a build before it.
 const LONG: Duration = Duration::from_secs(1_200);
 
@@ -12,23 +14,12 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// Runs the harness, and returns whether it passed, with what it printed.
 async fn chaos(arguments: &[&str]) -> (bool, String) {
     let _turn = TURN.lock().await;
-    let mut builder = Process::builder(env!("CARGO_BIN_EXE_xtask"))
+    let builder = Process::builder(env!("CARGO_BIN_EXE_xtask"))
         .named("xtask chaos")
         .arg("chaos")
         .args(arguments.iter().map(ToString::to_string));
     // What cargo needs to build the worker with known bugs.
-    for name in [
-        "HOME",
-        "CARGO",
-        "CARGO_HOME",
-        "RUSTUP_HOME",
-        "RUSTUP_TOOLCHAIN",
-    ] {
-        if let Ok(value) = std::env::var(name) {
-            builder = builder.env(name, value);
-        }
-    }
-    let mut process = builder.start();
+    let mut process = with_cargo(builder).start();
     let status = process.wait_exit(LONG).await;
     (status.success(), process.output().join("\n"))
 }

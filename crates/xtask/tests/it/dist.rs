@@ -8,6 +8,8 @@ use std::time::Duration;
 use mcp_testkit::{Process, fetched, workspace_binary};
 use tempfile::TempDir;
 
+use crate::with_cargo;
+
 /// Far longer than it takes, also on a machine that is busy.
 const LONG: Duration = Duration::from_secs(300);
 const BINARIES: [&str; 3] = ["mcp-server", "kafka-worker", "mcp-hybrid"];
@@ -34,7 +36,7 @@ async fn dist(edit: impl FnOnce(&Path)) -> Packed {
         );
     }
     edit(&binaries);
-    let mut builder = Process::builder(env!("CARGO_BIN_EXE_xtask"))
+    let builder = Process::builder(env!("CARGO_BIN_EXE_xtask"))
         .named("xtask dist")
         .args(["dist", "--allow-dirty", "--binaries"])
         .arg(&binaries)
@@ -44,18 +46,7 @@ async fn dist(edit: impl FnOnce(&Path)) -> Packed {
             "BUILT",
             built.parent().expect("a folder").display().to_string(),
         );
-    for name in [
-        "HOME",
-        "CARGO",
-        "CARGO_HOME",
-        "RUSTUP_HOME",
-        "RUSTUP_TOOLCHAIN",
-    ] {
-        if let Ok(value) = std::env::var(name) {
-            builder = builder.env(name, value);
-        }
-    }
-    let mut process = builder.start();
+    let mut process = with_cargo(builder).start();
     let passed = process.wait_exit(LONG).await.success();
     let printed = process.output().join("\n");
     Packed {

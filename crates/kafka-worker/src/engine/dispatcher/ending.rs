@@ -44,8 +44,7 @@ impl Dispatcher {
         reports: &mpsc::Sender<Report>,
     ) {
         let now = Instant::now();
-        let took = now - job.attempt_began;
-        self.paces.insert(job.ownership.epoch, took);
+        job.ownership.took(now - job.attempt_began);
         let failure = attempt.result.as_ref().err().map(|failure| failure.code);
         if attempt.called && self.breaker.is_evidence(job.attempt_began, failure) {
             let transition = self.breaker.outcome(now, job.serial, failure);
