@@ -74,3 +74,36 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("kafka-worker: {error:#}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_documents_name_commands_that_there_are() {
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../../../docs/operations.md"),
+            include_str!("../../../docs/runbook.md"),
+        ];
+        let mut read = 0;
+        for line in documents.iter().flat_map(|document| document.lines()) {
+            for (at, _) in line.match_indices("kafka-worker dlq ") {
+                let command = line[at..].split(['`', '#', '|', ';', '\\']).next();
+                let command = command.unwrap_or_default().trim();
+                let filled_in = command.replace("P:O", "0:1").replace("CODE", "tool-failed");
+                // One that leaves something out, or is just named.
+                if command.contains('…') || command.split_whitespace().count() == 3 {
+                    continue;
+                }
+                if let Err(error) = Cli::try_parse_from(filled_in.split_whitespace()) {
+                    panic!("{command}: {error}");
+                }
+                read += 1;
+            }
+        }
+        assert!(read > 20, "{read}");
+    }
+}

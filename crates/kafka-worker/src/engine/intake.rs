@@ -10,7 +10,7 @@ mod committing;
 mod context;
 mod receiving;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -189,6 +189,7 @@ impl Intake {
             committing: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            told: AtomicI32::new(0),
             barred: AtomicBool::new(false),
         };
         context.broker.holds();

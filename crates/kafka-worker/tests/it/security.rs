@@ -1,4 +1,5 @@
 use std::fs;
+use std::time::Duration;
 
 use futures::future::join_all;
 use mcp_testkit::{Kafka, Reply, StubServer, TokenEndpoint};
@@ -69,8 +70,13 @@ async fn every_mechanism_does_a_job_over_tls_and_a_wrong_password_is_told() {
             .await;
         let reason = worker.wait_not_ready("broker", "credentials").await;
         assert!(!reason.contains("guessed-password"), "{reason}");
+        // The client tries again several times meanwhile.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         worker.process.terminate();
         worker.process.wait_exit(crate::worker::SOON).await;
-        assert!(!worker.log().contains("guessed-password"));
+        let log = worker.log();
+        assert!(!log.contains("guessed-password"));
+        let is_told = |line: &&str| line.contains("ERROR") && line.contains("the broker refuses");
+        assert_eq!(log.lines().filter(is_told).count(), 1, "{log}");
     }
 }

@@ -1,7 +1,7 @@
 //! The consumer's callbacks (rebalances, broker errors, statistics), and what follows from them. All run on the poll
 //! thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(super) struct Context {
     pub(super) refused: AtomicBool,
     /// The broker answers, and refuses this client the group or a topic. That brokers answer is no sign that it is over.
     pub(super) barred: AtomicBool,
+    /// The code of the broker's trouble that the log has been told of; 0 while there is none.
+    pub(super) told: AtomicI32,
 }
 
 impl Context {
@@ -70,7 +72,9 @@ impl Context {
         } else {
             reason.to_owned()
         };
-        if self.broker.fails(&reason) {
+        self.broker.fails(&reason);
+        // The text differs from broker to broker and from try to try; the trouble is the same.
+        if self.told.swap(code as i32, Ordering::Relaxed) != code as i32 {
             tracing::error!(?code, "{reason}");
         }
     }
@@ -86,6 +90,7 @@ impl Context {
     pub(super) fn broker_serves(&self) {
         self.barred.store(false, Ordering::Relaxed);
         self.refused.store(false, Ordering::Relaxed);
+        self.told.store(0, Ordering::Relaxed);
         self.broker.holds();
     }
 
