@@ -1,5 +1,7 @@
 //! The rules for a `server.json` beyond its schema: those of the official registry that need no network, and a few more.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -12,6 +14,12 @@ pub const PUBLISHER_META: &str = "io.modelcontextprotocol.registry/publisher-pro
 pub const OFFICIAL_META: &str = "io.modelcontextprotocol.registry/official";
 /// Most bytes of [`PUBLISHER_META`] and of a tool's `_meta`, as compact JSON.
 pub(crate) const META_MAX: usize = 4 * 1024;
+/// Characters that show a text in another order than it has, so that it says something else to a reader (Unicode TR 36 §2.5).
+const TURNING: [RangeInclusive<char>; 3] = [
+    '\u{200e}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2066}'..='\u{2069}',
+];
 /// Characters that no URI has (RFC 3986 §2) and that break out of an attribute of HTML.
 const NO_URI: [char; 8] = ['"', '\'', '<', '>', ' ', '\t', '\n', '\r'];
 
@@ -34,6 +42,15 @@ pub(crate) fn check(server: &Object, issues: &mut Issues) {
             "title-blank",
             "a title is more than space: leave it out, or write one",
         );
+    }
+    for field in ["title", "description"] {
+        if text(server, field).is_some_and(|text| text.chars().any(misleads)) {
+            issues.add(
+                &root.field(field),
+                "text-plain",
+                "must have no control characters and none that turn the text around: people decide by what they see",
+            );
+        }
     }
     if let Some(url) = text(server, "websiteUrl") {
         let place = root.field("websiteUrl");
@@ -131,6 +148,11 @@ fn check_meta(meta: &Object, place: &Place<'_>, issues: &mut Issues) {
             format!("only {PUBLISHER_META} is a publisher's to fill"),
         );
     }
+}
+
+/// Whether a text that shows it may look like another one. Line ends are for descriptions.
+fn misleads(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t')) || TURNING.iter().any(|range| range.contains(&c))
 }
 
 fn is_https(url: &str) -> bool {

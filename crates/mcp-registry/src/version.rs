@@ -36,43 +36,19 @@ pub fn looks_like_range(version: &str) -> bool {
 }
 
 /// Whether it names several versions in a way that the official registry lets through: `*`, `>=1,<2`, `>1 <2`, `^1.0.0+b`,
-/// `!=1`.
+/// `!=1`, `x`, `1.2.3.x`.
 fn names_several(version: &str) -> bool {
+    let numbers = version.split(['-', '+']).next().unwrap_or_default();
     version.starts_with(['^', '~', '<', '>', '=', '!'])
         || version.contains(['*', ',', '<', '>'])
         || version.contains("||")
-}
-
-/// Whether a version with it looks like another one: space, control characters, and what Unicode lets programs ignore
-/// (`Default_Ignorable_Code_Point`: zero-width characters, bidirectional controls, variation selectors, tags), with the marks
-/// of interlinear notes.
-fn is_hidden(c: char) -> bool {
-    let is_ignorable = matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    );
-    is_ignorable || c.is_control() || c.is_whitespace()
+        || numbers.split('.').any(|number| matches!(number, "x" | "X"))
 }
 
 /// The rules for a version, of a server or a package, beyond those of the schema.
 pub(crate) fn check(version: &str, place: &Place<'_>, issues: &mut Issues) {
-    if version == "latest" {
+    let name = version.trim_start_matches('@');
+    if name.eq_ignore_ascii_case("latest") {
         issues.add(
             place,
             "version-reserved",
@@ -85,11 +61,11 @@ pub(crate) fn check(version: &str, place: &Place<'_>, issues: &mut Issues) {
             "a range of versions is not a version: name one, such as 1.2.3 (a pre-release with an x in it, such as \
              1.0.0-next.1, counts as a range, as in the official registry)",
         );
-    } else if version.is_empty() || version.chars().any(is_hidden) {
+    } else if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_graphic()) {
         issues.add(
             place,
             "version-text",
-            "a version has at least one character, and none that is a space, a control character or invisible",
+            "a version has at least one character, and all are visible ones of ASCII: no space, no letter that looks like another",
         );
     }
 }

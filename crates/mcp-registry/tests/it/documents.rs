@@ -141,6 +141,9 @@ fn versions_that_are_several_or_look_like_others_are_refused() {
         "!=1",
         "1.0+a || 2.0+b",
         "1.0.0-*",
+        "x",
+        "1.2.3.x",
+        "X+b",
     ] {
         assert_eq!(rules(range), ["version-range"], "{range:?}");
     }
@@ -161,23 +164,53 @@ fn versions_that_are_several_or_look_like_others_are_refused() {
         "1\t0",
         " 1",
         "latest\u{200b}",
+        "1.0.0-\u{430}lpha",
+        "第一版",
     ] {
         assert_eq!(rules(hidden), ["version-text"], "{hidden:?}");
+    }
+    for reserved in ["latest", "LATEST", "@latest"] {
+        assert_eq!(rules(reserved), ["version-reserved"], "{reserved:?}");
     }
     for taken in [
         "1.0.0",
         "v1",
-        "x",
+        "xylophone",
+        "1.0.0+x",
         "1.0~rc1",
         "1!2.0",
         "1.0.0-rc.1+b.5",
         "2026.01.31",
         "snapshot",
         "1_0",
-        "версия-1",
-        "第一版",
     ] {
         assert_eq!(rules(taken), [] as [&str; 0], "{taken:?}");
+    }
+}
+
+#[test]
+fn texts_for_people_do_not_turn_around() {
+    let rules = |field: &str, text: &str| {
+        let mut document = server();
+        document[field] = json!(text);
+        let issues = check(document, json!([])).map_or_else(|issues| issues, |_| Issues::default());
+        let rules: Vec<_> = issues.kept().iter().map(|issue| issue.rule).collect();
+        rules
+    };
+    for field in ["title", "description"] {
+        for text in [
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200f}b",
+            "a\u{7}b",
+            "a\u{1b}[31mb",
+        ] {
+            assert_eq!(rules(field, text), ["text-plain"], "{field}: {text:?}");
+        }
+        // With joiners, as some scripts and emoji have them.
+        for text in ["Wetter, nach Ort", "می\u{200c}خواهم", "👩\u{200d}🔬"] {
+            assert_eq!(rules(field, text), [] as [&str; 0], "{field}: {text:?}");
+        }
     }
 }
 
