@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use mcp_core::Secret;
 use mcp_core::text::bounded;
+use url::form_urlencoded;
 
 mod squeezed;
 
@@ -33,7 +36,7 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
-    /// A mask for these values and their longer parts, also as JSON and source code spell them.
+    /// A mask for these values and their longer parts, also as JSON, source code and URLs spell them, and in base64.
     pub(crate) fn new<'a>(values: impl Iterator<Item = &'a Secret>) -> Self {
         let mut mask = Self::default();
         for value in values {
@@ -50,12 +53,7 @@ impl Mask {
     }
 
     fn add(&mut self, text: &str) {
-        let quoted = [Some(format!("{text:?}")), serde_json::to_string(text).ok()];
-        let inside = |quoted: String| quoted[1..quoted.len() - 1].to_owned();
-        let escaped = quoted.into_iter().flatten().map(inside);
-        // As JSON and Rust, but for the quotation marks: Python chooses those that need no backslash.
-        let lines = text.replace('\\', r"\\").replace('\n', r"\n");
-        for text in escaped.chain([text.to_owned(), lines]) {
+        for text in spellings(text) {
             let squeezed = squeeze(&text);
             self.longest = self.longest.max(text.len());
             if squeezed.len() >= PART_MIN {
@@ -135,6 +133,42 @@ impl Mask {
         out.push_str(&text[at..]);
         out
     }
+}
+
+/// A value as programs write it.
+fn spellings(text: &str) -> [String; 10] {
+    let inside = |quoted: String| quoted[1..quoted.len() - 1].to_owned();
+    let json = serde_json::to_string(text).map_or_else(|_| text.to_owned(), inside);
+    // As JSON and Rust, but for the quotation marks: Python chooses those that need no backslash.
+    let lines = text.replace('\\', r"\\").replace('\n', r"\n");
+    let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    [
+        text.to_owned(),
+        inside(format!("{text:?}")),
+        // Many encoders leave nothing but ASCII.
+        in_ascii(&json),
+        in_ascii(&lines),
+        json,
+        lines,
+        form.replace('+', "%20"),
+        form,
+        STANDARD_NO_PAD.encode(text),
+        URL_SAFE_NO_PAD.encode(text),
+    ]
+}
+
+/// `text` with `\uXXXX` for what is not ASCII, as JSON has it (RFC 8259 §7).
+fn in_ascii(text: &str) -> String {
+    let escaped = |c: char| {
+        let mut units = [0; 2];
+        let units = c.encode_utf16(&mut units).iter();
+        units.map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    let plain = |c: char| String::from(c);
+    let parts = text.chars();
+    parts
+        .map(|c| if c.is_ascii() { plain(c) } else { escaped(c) })
+        .collect()
 }
 
 /// Where `secret` stands in `text`; its beginning too, if the text ends with it and may have been cut there.

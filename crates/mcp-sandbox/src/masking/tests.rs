@@ -45,6 +45,22 @@ fn a_value_is_found_however_it_is_spelled() {
 }
 
 #[test]
+fn a_value_is_found_however_it_is_encoded() {
+    let mask = mask(&["h\u{fc}nter 2/\u{1f511}"]);
+    for text in [
+        r#""h\u00fcnter 2/\ud83d\udd11""#,
+        "h%C3%BCnter%202%2F%F0%9F%94%91",
+        "h%C3%BCnter+2%2F%F0%9F%94%91",
+        "aMO8bnRlciAyL/CflJE=",
+        "aMO8bnRlciAyL_CflJE",
+    ] {
+        let masked = mask.apply(&format!("<{text}>"));
+        let left = masked.replace(['"', '='], "");
+        assert_eq!(left, "<[secret]>", "{text}");
+    }
+}
+
+#[test]
 fn a_value_is_found_across_lines_and_frames() {
     let mask = mask(&["hunter2hunter2", "BEGIN\nfirst-line\nsecond-line\nEND"]);
     for (text, expected) in [
@@ -60,7 +76,9 @@ fn a_value_is_found_across_lines_and_frames() {
 fn no_end_of_a_value_is_left_where_the_beginning_was_cut() {
     let value = "hunter2-äöü-and-more";
     let mask = mask(&[value, "abcd"]);
-    let text = format!("{value} is wrong: {value} and abcd, says the server");
+    // Longer than any spelling of the value.
+    let wrong = " is wrong, which is to say that it is not the right one: ";
+    let text = format!("{value}{wrong}{value} and abcd, says the server");
     for cut in 1..value.len() {
         // As standard error's tail is cut: by bytes.
         let tail = String::from_utf8_lossy(&text.as_bytes()[cut..]).into_owned();
@@ -70,7 +88,7 @@ fn no_end_of_a_value_is_left_where_the_beginning_was_cut() {
             "{masked}"
         );
         let before = masked.split("[secret]").next().unwrap();
-        assert!("is wrong: ".ends_with(before), "{cut}: {masked}");
+        assert!(wrong.ends_with(before), "{cut}: {masked}");
     }
     // All that was kept is the middle of a value.
     assert_eq!(mask.apply_to_tail("2-äöü-and", true), "");

@@ -33,6 +33,22 @@ async fn a_server_that_ignores_every_request_to_end_is_ended() {
 }
 
 #[tokio::test]
+async fn a_server_that_hides_its_memory_behind_its_dead_first_thread_is_ended() {
+    // 60 and 93 are SYS_exit, which ends the thread that calls it: of such a process the kernel tells no memory.
+    let program = Program::legacy(
+        "import ctypes, platform, threading\n\
+         threading.Thread(target=lambda: (time.sleep(20), serve())).start()\n\
+         ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)",
+    );
+    let failure = failure(&program, "").await;
+    assert_eq!(failure.code, ErrorCode::LaunchLimit);
+    assert!(
+        failure.message.contains("without its first thread"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn a_flood_on_standard_output_is_cut_off() {
     let program = Program::new("import sys\nwhile True: sys.stdout.write('x' * 65536)");
     let failure = failure(&program, "").await;
