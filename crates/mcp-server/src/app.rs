@@ -48,6 +48,7 @@ pub struct App {
     tls: Option<Tls>,
     access: AccessConfig,
     connections_max: usize,
+    connection_age: Duration,
     store: SqlStore,
     /// Whether there is a link to Redis, where one was asked for.
     linked: redis::RedisResult<()>,
@@ -100,6 +101,7 @@ impl App {
             tls: config.tls.clone(),
             access: config.access.clone(),
             connections_max: config.connections_max,
+            connection_age: config.connection_age,
             store: config.store.clone(),
             linked,
         }
@@ -146,6 +148,7 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> an
         Arc::new(app.site),
         app.tls,
         app.connections_max,
+        app.connection_age,
         stop,
     )
     .await?;

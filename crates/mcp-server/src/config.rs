@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub body_max: usize,
     /// `MCP_MAX_CONNECTIONS` (16384): open connections, streams among them.
     pub connections_max: usize,
+    /// `MCP_CONNECTION_MAX_AGE_MS` (300000): an answer on an older connection closes it.
+    pub connection_age: Duration,
     /// `MCP_PUBLIC_URL`: where callers reach this server, if that is not the `Host` that they name: links in results begin so.
     pub public_url: Option<Url>,
     /// `GEMINI_API_KEY` and its like.
@@ -116,6 +118,7 @@ impl ServerConfig {
             drain: vars.millis("MCP_DRAIN_MS", 25_000, 0, 3_600_000)?,
             body_max,
             connections_max: vars.number("MCP_MAX_CONNECTIONS", 16_384, 1, 1_000_000)?,
+            connection_age: vars.millis("MCP_CONNECTION_MAX_AGE_MS", 300_000, 1, 30 * DAY)?,
             public_url: public_url(vars)?,
             gemini: GeminiSettings::from_vars(vars)?,
             access: AccessConfig::from_vars(vars, body_max)?,
@@ -265,6 +268,7 @@ mod tests {
             ("MCP_KEY_STREAMS", "x"),
             ("MCP_MAX_IN_FLIGHT", "0"),
             ("MCP_MAX_CONNECTIONS", "0"),
+            ("MCP_CONNECTION_MAX_AGE_MS", "0"),
             ("MCP_MAX_BODY_BYTES", "4 MiB"),
             ("MCP_MAX_BODY_BYTES_IN_FLIGHT", "1000"),
             ("MCP_TOOL_TIMEOUT_MS", "0"),

@@ -5,6 +5,7 @@ mod wire;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use axum::response::Response;
 use hyper::body::Frame;
 use hyper::server::conn::http1;
@@ -21,6 +24,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::gate::PeerAddress;
@@ -52,6 +56,7 @@ pub(crate) async fn accept(
     site: Arc<Site>,
     tls: Option<Tls>,
     connections_max: usize,
+    age_max: Duration,
     stop: CancellationToken,
 ) -> std::io::Result<GracefulShutdown> {
     listener.local_addr()?;
@@ -87,6 +92,7 @@ pub(crate) async fn accept(
             http: http.clone(),
             site: Arc::clone(&site),
             peer: PeerAddress(peer),
+            expires: Instant::now() + jittered(age_max, peer),
             watcher: connections.watcher(),
             _counted: Counted::enter(),
         };
@@ -104,11 +110,18 @@ pub(crate) async fn accept(
     }
 }
 
+/// `age` and up to a quarter more, so that connections that were made together, as at a start, do not end together.
+fn jittered(age: Duration, peer: SocketAddr) -> Duration {
+    age + age / 4 * u32::from(peer.port() % 64) / 64
+}
+
 /// A connection that was accepted.
 struct Connection {
     http: http1::Builder,
     site: Arc<Site>,
     peer: PeerAddress,
+    /// The first answer after this is the last one.
+    expires: Instant,
     watcher: Watcher,
     _counted: Counted,
 }
@@ -140,6 +153,7 @@ impl Connection {
             http,
             site,
             peer,
+            expires,
             watcher,
             _counted,
         } = self;
@@ -150,7 +164,12 @@ impl Connection {
             let site = Arc::clone(&site);
             let under_way = requests.begin();
             async move {
-                let response = site.answer(request.map(Body::new)).await;
+                let mut response = site.answer(request.map(Body::new)).await;
+                if Instant::now() >= expires {
+                    // Not by closing it while it is idle: a request may be on its way.
+                    let headers = response.headers_mut();
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(under_way.through(response))
             }
         });

@@ -84,6 +84,10 @@ const VARIABLES: &[Variable] = &[
         "open connections; those beyond are told 503 and closed, with TLS only closed: a handshake would be work",
     ),
     Variable::new(
+        "MCP_CONNECTION_MAX_AGE_MS",
+        "an answer on a connection that has been open for so long, or up to a quarter longer, closes it, so that callers of a service without a balancer of requests find new replicas",
+    ),
+    Variable::new(
         "MCP_MAX_STREAMS",
         "event streams open at once, subscriptions among them; 503 with `Retry-After` beyond. A call that has something to say when none is left is answered without it",
     ),

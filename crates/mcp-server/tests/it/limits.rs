@@ -1,5 +1,7 @@
 //! Where the server stops taking more.
 
+use std::time::Duration;
+
 use mcp_testkit::eventually;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -129,6 +131,27 @@ async fn connections_are_bounded() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_old_connection_ends_with_an_answer() {
+    let tool = Counter::open();
+    let age = [("MCP_CONNECTION_MAX_AGE_MS", "200")];
+    let replica = CountingServer::start(&tool, &age).await;
+    let client = reqwest::Client::new();
+    let header = async || {
+        let request = replica.request(None, json!({})).build().unwrap();
+        let answer = client.execute(request).await.unwrap();
+        let header = answer.headers().get("connection").cloned();
+        // Read to its end, so that the connection can be used again.
+        assert!(answer.text().await.unwrap().contains("runs"));
+        header
+    };
+    assert_eq!(header().await, None);
+    // A quarter more than its age, at most.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(header().await.unwrap(), "close");
+    assert_eq!(header().await, None, "on a new connection");
 }
 
 #[tokio::test]

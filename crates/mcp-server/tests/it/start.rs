@@ -57,6 +57,7 @@ async fn help_teaches_the_variables() {
         "MCP_AUTH",
         "MCP_API_KEYS_FILE",
         "MCP_AUDIT_LOG",
+        "MCP_CONNECTION_MAX_AGE_MS",
         "MCP_IDEMPOTENCY_LEASE_MS",
         "MCP_IDEMPOTENCY_MAX_BYTES",
         "MCP_IDEMPOTENCY_MAX_ENTRIES",
