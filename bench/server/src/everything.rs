@@ -1,5 +1,7 @@
 //! What "everything on" is: keys, limits, the audit log, metrics, and traces at one percent; and whether it was.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +14,15 @@ use crate::call::{bearer, exchange, find, get, message, post};
 use crate::plan::Era;
 
 /// Limits of the benchmark's key: looked at for each call, and never reached.
-const LIMITS: [&str; 4] = ["--rate", "1000000", "--concurrency", "20000"];
-/// From so many calls on, one percent of them is sure to be some.
+const LIMITS: [&str; 6] = [
+    "--rate",
+    "1000000",
+    "--concurrency",
+    "20000",
+    "--streams",
+    "20000",
+];
+/// From so many calls on, what is one percent of them on average is between a tenth and ten times that.
 const TRACED_FROM: u64 = 5_000;
 
 /// What can be left out, to see what it costs.
@@ -35,6 +44,8 @@ pub(crate) struct Everything {
     folder: TempDir,
     key: String,
     collector: OtlpReceiver,
+    /// Spans that had come before this run.
+    spans_before: usize,
 }
 
 impl Everything {
@@ -61,6 +72,7 @@ impl Everything {
             key: key.to_owned(),
             folder,
             collector: runtime.block_on(OtlpReceiver::start()),
+            spans_before: 0,
         })
     }
 
@@ -98,8 +110,9 @@ impl Everything {
         !self.without.contains(&part)
     }
 
-    /// Drops the audit lines of the last run, while nobody writes them.
-    pub(crate) fn begin(&self) {
+    /// A run begins: drops the audit lines of the last one, while nobody writes them.
+    pub(crate) fn begin(&mut self) {
+        self.spans_before = self.collector.spans().len();
         // Before the first run there is no such file.
         let _ = std::fs::remove_file(self.audit_log());
     }
@@ -125,13 +138,20 @@ impl Everything {
             "the metrics know nothing of the tool"
         );
         if self.has(Part::Audit) {
-            let audited = self.audit_log().metadata()?.len();
-            ensure!(audited > 0, "the audit log is empty");
+            let lines = BufReader::new(File::open(self.audit_log())?)
+                .lines()
+                .count() as u64;
+            ensure!(
+                lines >= calls,
+                "the audit log has {lines} lines for {calls} calls"
+            );
         }
-        let traced = calls < TRACED_FROM || !self.collector.spans().is_empty();
+        let spans = (self.collector.spans().len() - self.spans_before) as u64;
         ensure!(
-            traced || !self.has(Part::Traces),
-            "no spans came to the collector"
+            !self.has(Part::Traces)
+                || calls < TRACED_FROM
+                || (calls / 1_000..calls / 10).contains(&spans),
+            "{spans} spans came to the collector for {calls} calls"
         );
         Ok(())
     }

@@ -8,6 +8,10 @@ use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+/// The same for all three, so that what is compared is not the allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 async fn echo(Json(message): Json<Value>) -> Json<Value> {
     Json(message)
 }
