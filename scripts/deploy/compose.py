@@ -28,7 +28,7 @@ def check(file: Path = FILE) -> list[str]:
     if done.returncode or done.stderr:
         return [f"{file.name}: {done.stderr.strip()}"]
     services = json.loads(done.stdout)["services"]
-    return [*secrets(file), *(f"{file.name}: {name}: {what}" for name, service in services.items() for what in of(name, service))]
+    return [*secrets(file), *images(services), *(f"{file.name}: {name}: {what}" for name, service in services.items() for what in of(name, service))]
 
 
 def secrets(file: Path) -> Iterator[str]:
@@ -36,6 +36,13 @@ def secrets(file: Path) -> Iterator[str]:
     for number, line in enumerate(file.read_text().splitlines(), start=1):
         if re.search(r"(PASSWORD|SECRET|TOKEN|API_KEY)\w*(?<!_FILE): +(?!\$\{\w+:-\})\S", line):
             yield f"{file.name}:{number}: a secret stands in the file"
+
+
+def images(services: dict) -> Iterator[str]:
+    # Compose builds them side by side, and the second to end would find the name taken.
+    built = [service["image"] for service in services.values() if "build" in service]
+    for image in sorted({image for image in built if built.count(image) > 1}):
+        yield f"docker-compose.yml: several services build {image}"
 
 
 def of(name: str, service: dict) -> Iterator[str]:
