@@ -17,7 +17,7 @@ KAFKA_TRIGGER = {
     "fullMetadata", "version", "tls", "unsafeSsl", "sasl", "saslTokenProvider", "awsRegion",
 }
 # Addresses without a password in them.
-OPEN = {"MCP_SERVER_URL"}
+OPEN = {"MCP_PUBLIC_URL", "MCP_SERVER_URL"}
 
 
 def check(resources: Set) -> list[str]:
