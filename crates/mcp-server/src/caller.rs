@@ -38,7 +38,7 @@ use crate::access::gate::Principal;
 use crate::replica::Replica;
 use crate::tasks::InTask;
 use outbox::{Outbox, event};
-pub(crate) use suspension::{Suspension, fits, wanted};
+pub(crate) use suspension::{Suspension, declares, fits, wanted};
 
 /// How long a client may take to answer: it may have to ask a person. The call's own bound in time may be shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(300);
@@ -183,7 +183,7 @@ impl Caller {
     /// whichever replica it meets first.
     pub fn can_answer(&self, request: &InputRequest) -> Option<bool> {
         let capabilities = self.0.capabilities.as_ref()?;
-        Some(capabilities.get(wanted(request).0).is_some())
+        Some(declares(capabilities, wanted(request).0))
     }
 
     /// Goes on as a task: the caller is told its id at once and looks for the result later, at any replica. Where tasks

@@ -14,7 +14,7 @@ use mcp_core::{ErrorCode, Failure};
 use mcp_runtime::trace_context;
 use mcp_runtime::vars::{ConfigError, Vars, invalid};
 use metrics::counter;
-use rmcp::model::{CallToolResult, CreateTaskResult};
+use rmcp::model::{CallToolResult, ContentBlock, CreateTaskResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -241,6 +241,11 @@ impl Calls {
                 Ok(Kept::Result(result))
             };
             match self.idempotency.once(&id, limit + AFTER, run).await? {
+                Once::ReplayedWithout => {
+                    *replayed = true;
+                    let what = "This call has run before and succeeded; its result was too large to be kept.";
+                    return Ok(CallToolResult::success(vec![ContentBlock::text(what)]));
+                }
                 Once::Ran(Ok(Kept::Result(result)) | Err(Unkept::Result(result))) => {
                     return Ok(result);
                 }

@@ -33,6 +33,9 @@ use crate::redis_link::RedisLink;
 /// Largest result that is stored, in bytes.
 const RESULT_MAX: usize = 4 * 1024 * 1024;
 
+/// What is stored in place of a larger one: JSON, and no result.
+const TOO_LARGE: &[u8] = b"null";
+
 /// The bounds of what is remembered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdempotencyConfig {
@@ -53,6 +56,8 @@ pub(crate) enum Once<T, E> {
     Ran(Result<T, E>),
     /// It ran before: this is what it gave, and how that is stored.
     Replayed(T, Stored),
+    /// It ran before and succeeded, and what it gave was too large to be kept.
+    ReplayedWithout,
 }
 
 /// What is stored of a result.
@@ -105,6 +110,7 @@ impl Idempotency {
     {
         let deadline = Instant::now() + patience;
         let outcome = match self.lead(id, deadline).await? {
+            Turn::Stored(bytes) if *bytes == *TOO_LARGE => Ok(Once::ReplayedWithout),
             Turn::Stored(bytes) => read(&bytes).map(|value| Once::Replayed(value, Stored(bytes))),
             Turn::Run(lead, None) => Ok(Once::Ran(store_if_ok(run.await, lead, None).await)),
             Turn::Run(lead, Some(lease)) => {
@@ -118,7 +124,7 @@ impl Idempotency {
         let label = match &outcome {
             Ok(Once::Ran(Ok(_))) => "stored",
             Ok(Once::Ran(Err(_))) => "failed",
-            Ok(Once::Replayed(..)) => "replayed",
+            Ok(Once::Replayed(..) | Once::ReplayedWithout) => "replayed",
             Err(_) => "unreadable",
         };
         counter!(metric::IDEMPOTENT_CALLS, "outcome" => label).increment(1);
@@ -175,7 +181,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotOnce> {
     serde_json::from_slice(bytes).map_err(|_| NotOnce::StoreAway)
 }
 
-/// Stores a success; a failure ends the claim, and so does a result that is too large.
+/// Stores a success, be it without its result; a failure ends the claim.
 async fn store_if_ok<T: Serialize, E>(
     result: Result<T, E>,
     lead: Lead<'_>,
@@ -184,20 +190,19 @@ async fn store_if_ok<T: Serialize, E>(
     let Ok(value) = &result else {
         return result;
     };
-    match serde_json::to_vec(value) {
-        Ok(bytes) if bytes.len() <= RESULT_MAX => {
-            let bytes: Arc<[u8]> = bytes.into();
-            lead.store(bytes.clone());
-            if let Some(lease) = lease {
-                // A task of its own: what has run is stored, also when the caller goes away just now.
-                let _ = tokio::spawn(async move { lease.store(&bytes).await }).await;
-            }
-        }
+    let bytes: Arc<[u8]> = match serde_json::to_vec(value) {
+        Ok(bytes) if bytes.len() <= RESULT_MAX => bytes.into(),
         _ => {
             tracing::warn!(
-                "a result is larger than {RESULT_MAX} bytes and is not stored: its call runs again when repeated"
+                "a result is larger than {RESULT_MAX} bytes and is not kept: a repetition of its call is told so"
             );
+            TOO_LARGE.into()
         }
+    };
+    lead.store(bytes.clone());
+    if let Some(lease) = lease {
+        // A task of its own: what has run is stored, also when the caller goes away just now.
+        let _ = tokio::spawn(async move { lease.store(&bytes).await }).await;
     }
     result
 }

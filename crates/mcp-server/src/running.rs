@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use rmcp::model::RequestId;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub(crate) struct Sender {
     pub(crate) key: Option<Arc<ApiKey>>,
     pub(crate) peer: Option<PeerAddress>,
     forwarded: Option<HeaderValue>,
+    agent: Option<HeaderValue>,
 }
 
 impl Sender {
@@ -36,6 +38,7 @@ impl Sender {
             key: caller.map(|caller| Arc::clone(&caller.key)),
             peer: parts.extensions.get().copied(),
             forwarded: parts.headers.get(FORWARDED).cloned(),
+            agent: parts.headers.get(USER_AGENT).cloned(),
         }
     }
 
@@ -46,6 +49,7 @@ impl Sender {
             key: self.key.as_ref().map_or("", |key| key.name()).to_owned(),
             peer: self.peer.map(|PeerAddress(peer)| peer.ip()),
             forwarded: self.forwarded.as_ref().map(text),
+            agent: self.agent.as_ref().map(text),
             id: id.clone(),
         }
     }
@@ -57,6 +61,8 @@ pub(crate) struct Tag {
     key: String,
     peer: Option<IpAddr>,
     forwarded: Option<String>,
+    #[serde(default)]
+    agent: Option<String>,
     id: RequestId,
 }
 

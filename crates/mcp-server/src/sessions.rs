@@ -13,7 +13,7 @@ use crate::access::ApiKey;
 use crate::access::gate::PeerAddress;
 use crate::caller::outbox::{Outbox, event_of};
 use crate::relay::Receipt;
-use crate::transport::{Held, Known, Reply};
+use crate::transport::{Held, Known, Reply, stopping};
 
 /// Calls of one session under way.
 const CALLS_MAX: usize = 64;
@@ -135,7 +135,11 @@ impl Session {
         let key = id.clone();
         // It can't end before it is in the map: that is locked until then.
         let running = tokio::spawn(async move {
-            let reply = call.await;
+            let reply = tokio::select! {
+                biased;
+                reply = call => reply,
+                () = sessions.ended.cancelled() => stopping(key.clone()),
+            };
             let answer = held.until_written(event_of(&reply.body));
             drop(reply);
             let _ = session.outbox.send(answer).await;

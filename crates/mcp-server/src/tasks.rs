@@ -179,7 +179,9 @@ impl Tasks {
         match self.get(id, owner, relay).await.map(|task| task.payload) {
             Ok(TaskPayload::Failed { .. } | TaskPayload::Cancelled) => true,
             Ok(TaskPayload::Completed { result }) => result.get("isError") == Some(&true.into()),
-            // It has not ended; or nobody knows how it did, and it is not to run twice.
+            // It was forgotten when its time was over, and its id leads nowhere any more.
+            Err(error) if error.code == rmcp::model::ErrorCode::INVALID_PARAMS => true,
+            // It has not ended; or the store can't say how it did, and it is not to run twice.
             Ok(_) | Err(_) => false,
         }
     }

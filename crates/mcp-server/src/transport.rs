@@ -31,6 +31,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use mcp_store::ArtifactLimits;
 use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
@@ -154,7 +155,7 @@ impl Routes {
             Some(Route::Sse) => sse::open(service, request),
             Some(Route::Artifact) => {
                 let parts = request.into_parts().0;
-                Box::pin(artifacts::route::serve(&self.artifacts, &parts)).await
+                Box::pin(artifact(service, &self.artifacts, &parts)).await
             }
             // Boxed, or each future around it would be moved with all of its size.
             Some(route @ (Route::Mcp | Route::Message)) => {
@@ -162,6 +163,20 @@ impl Routes {
             }
         }
     }
+}
+
+/// An artifact, which takes a place and its room until it is read, as the answer of a call does.
+async fn artifact(service: &Service, artifacts: &Artifacts, parts: &Parts) -> Response {
+    let key = parts.extensions.get::<Principal>();
+    let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
+    let most = service.access.load().bytes_max();
+    let largest = ArtifactLimits::default().each.min(most);
+    let held = match Held::take(service, key, largest) {
+        Ok(held) => held,
+        Err(refusal) => return service.refuse(refusal, parts, None, None),
+    };
+    let hold = |bytes| held.until_written(bytes);
+    artifacts::route::serve(artifacts, parts, hold).await
 }
 
 /// A message that was posted.
@@ -308,6 +323,7 @@ async fn run(
             reply,
             held: Some(held),
             listed,
+            ended: replica.ended.clone(),
             permit,
             lasts,
         };
@@ -401,10 +417,14 @@ fn given_up(id: RequestId) -> Reply {
     Reply::error(StatusCode::OK, Some(id), what)
 }
 
+/// What a call that outlasts the drain is answered.
+pub(crate) fn stopping(id: RequestId) -> Reply {
+    let what = ErrorData::internal_error("the server is stopping: the call was cancelled", None);
+    Reply::error(StatusCode::INTERNAL_SERVER_ERROR, Some(id), what)
+}
+
 fn cancelled(id: RequestId) -> Response {
-    let stopping =
-        ErrorData::internal_error("the server is stopping: the call was cancelled", None);
-    error(StatusCode::INTERNAL_SERVER_ERROR, Some(id), stopping)
+    respond(stopping(id), None)
 }
 
 /// A JSON-RPC error as an HTTP response.

@@ -65,7 +65,7 @@ pub(crate) enum Refusal {
 }
 
 /// All that a refusal is called in metrics and in the audit log: those of [`Refusal`], and of requests that are none.
-const REASONS: [&str; 21] = [
+const REASONS: [&str; 24] = [
     "overloaded",
     "no-key",
     "unknown-key",
@@ -87,6 +87,9 @@ const REASONS: [&str; 21] = [
     "header-mismatch",
     "unsupported-version",
     "invalid-request",
+    "foreign-state",
+    "unknown-session",
+    "unreachable-session",
 ];
 
 /// Lets every reason be seen before it has happened: what rises from nothing is no rise to those who watch.

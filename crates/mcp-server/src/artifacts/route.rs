@@ -1,5 +1,6 @@
 //! `GET /artifacts/{sha256}.svg`, behind the same keys as everything else.
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
@@ -24,8 +25,12 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 /// The name is the content's own hash, so it never changes. Only whoever asked may keep it: others need a key.
 const CACHING: &str = "private, max-age=31536000, immutable";
 
-/// Gives the SVG.
-pub(crate) async fn serve(artifacts: &Artifacts, request: &Parts) -> Response {
+/// Gives the SVG, as `hold` makes it a body.
+pub(crate) async fn serve(
+    artifacts: &Artifacts,
+    request: &Parts,
+    hold: impl FnOnce(Vec<u8>) -> Bytes,
+) -> Response {
     let id = name_of(request.uri.path())
         .and_then(|name| name.strip_suffix(".svg"))
         .and_then(|digits| ArtifactId::parse(&format!("sha256:{digits}")));
@@ -52,7 +57,7 @@ pub(crate) async fn serve(artifacts: &Artifacts, request: &Parts) -> Response {
         return (StatusCode::NOT_MODIFIED, own, [(ETAG, tag)]).into_response();
     }
     let shown = [(CONTENT_TYPE, SVG), (CONTENT_DISPOSITION, "inline")];
-    (own, shown, [(ETAG, tag)], bytes).into_response()
+    (own, shown, [(ETAG, tag)], hold(bytes)).into_response()
 }
 
 /// Also where it has expired.

@@ -6,8 +6,8 @@
 )]
 
 use rmcp::model::{
-    ClientCapabilities, CreateMessageResult, CreateTaskResult, ElicitResult, InputRequest,
-    InputRequests, ListRootsResult,
+    ClientCapabilities, CreateMessageResult, CreateTaskResult, ElicitRequestParams, ElicitResult,
+    ElicitationCapability, InputRequest, InputRequests, ListRootsResult, UrlElicitationCapability,
 };
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -34,14 +34,48 @@ impl Suspension {
     }
 }
 
-/// The capability that answers such a request: its name, and as a client declares it.
+/// The capability that answers such a request: its name, with that of its part, and as a client declares it.
 pub(crate) fn wanted(request: &InputRequest) -> (&'static str, ClientCapabilities) {
     let capabilities = ClientCapabilities::builder();
     match request {
-        InputRequest::Elicitation(_) => ("elicitation", capabilities.enable_elicitation().build()),
-        InputRequest::CreateMessage(_) => ("sampling", capabilities.enable_sampling().build()),
+        InputRequest::Elicitation(asked) => {
+            let mut capabilities = capabilities.enable_elicitation().build();
+            match asked.params {
+                ElicitRequestParams::UrlElicitationParams { .. } => {
+                    let url =
+                        ElicitationCapability::new().with_url(UrlElicitationCapability::new());
+                    capabilities.elicitation = Some(url);
+                    ("elicitation.url", capabilities)
+                }
+                _ => ("elicitation", capabilities),
+            }
+        }
+        InputRequest::CreateMessage(asked) => {
+            let capabilities = capabilities.enable_sampling();
+            match asked.params.tools.is_some() || asked.params.tool_choice.is_some() {
+                true => {
+                    let capabilities = capabilities.enable_sampling_tools();
+                    ("sampling.tools", capabilities.build())
+                }
+                false => ("sampling", capabilities.build()),
+            }
+        }
         // Roots, and what a later version of the protocol may add.
         _ => ("roots", capabilities.enable_roots().build()),
+    }
+}
+
+/// Whether a client that declares these capabilities has the one of that name.
+pub(crate) fn declares(capabilities: &Value, wanted: &str) -> bool {
+    let (name, part) = wanted.split_once('.').unwrap_or((wanted, ""));
+    let Some(declared) = capabilities.get(name) else {
+        return false;
+    };
+    match (name, part) {
+        // An empty one means forms: it is older than its parts (SEP-1036).
+        ("elicitation", "") => declared.get("form").is_some() || declared.get("url").is_none(),
+        (_, "") => true,
+        (_, part) => declared.get(part).is_some(),
     }
 }
 
@@ -51,5 +85,37 @@ pub(crate) fn fits(request: &InputRequest, answer: &Value) -> bool {
         InputRequest::Elicitation(_) => ElicitResult::deserialize(answer).is_ok(),
         InputRequest::CreateMessage(_) => CreateMessageResult::deserialize(answer).is_ok(),
         _ => ListRootsResult::deserialize(answer).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::declares;
+
+    #[test]
+    fn a_part_of_a_capability_is_not_the_whole_of_it() {
+        for (capabilities, wanted, declared) in [
+            (json!({"elicitation": {}}), "elicitation", true),
+            (json!({"elicitation": {}}), "elicitation.url", false),
+            (json!({"elicitation": {"url": {}}}), "elicitation.url", true),
+            (json!({"elicitation": {"url": {}}}), "elicitation", false),
+            (
+                json!({"elicitation": {"url": {}, "form": {}}}),
+                "elicitation",
+                true,
+            ),
+            (json!({"sampling": {}}), "sampling", true),
+            (json!({"sampling": {}}), "sampling.tools", false),
+            (json!({"sampling": {"tools": {}}}), "sampling.tools", true),
+            (json!({}), "roots", false),
+        ] {
+            assert_eq!(
+                declares(&capabilities, wanted),
+                declared,
+                "{capabilities} {wanted}"
+            );
+        }
     }
 }

@@ -34,6 +34,7 @@ async fn call(store: &Idempotency, key: &str, runs: &AtomicUsize) -> usize {
     match store.once(&id(key), PATIENCE, run).await.unwrap() {
         Once::Ran(result) => result.unwrap(),
         Once::Replayed(result, _) => result,
+        Once::ReplayedWithout => panic!("a number is kept"),
     }
 }
 
@@ -44,6 +45,23 @@ async fn a_repeated_key_gives_the_stored_result() {
     assert_eq!(call(&store, "b", &runs).await, 1);
     assert_eq!(call(&store, "a", &runs).await, 0);
     assert_eq!(runs.into_inner(), 2);
+}
+
+#[tokio::test]
+async fn a_call_with_a_result_that_is_too_large_does_not_run_again() {
+    let (store, runs) = (store(), AtomicUsize::new(0));
+    let run = || async {
+        runs.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, Infallible>("x".repeat(RESULT_MAX))
+    };
+    let (id, other) = (id("a"), id("a"));
+    let (one, two) = tokio::join!(
+        store.once(&id, PATIENCE, run()),
+        store.once(&other, PATIENCE, run())
+    );
+    assert!(matches!(one, Ok(Once::Ran(Ok(_)))));
+    assert!(matches!(two, Ok(Once::ReplayedWithout)));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

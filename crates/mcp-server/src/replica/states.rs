@@ -76,8 +76,10 @@ impl States {
         let state = serde_json::to_vec(&State { answers }).unwrap_or_default();
         let sealed = self.key().await?.codec.seal_with(&state, &options);
         if sealed.len() > STATE_MAX {
-            let what = "the answers of this call are too large to be carried along";
-            return Err(ErrorData::invalid_params(what, None));
+            let what = format!(
+                "the answers of this call are larger than the {STATE_MAX} bytes that a client carries along"
+            );
+            return Err(ErrorData::internal_error(what, None));
         }
         Ok(sealed)
     }

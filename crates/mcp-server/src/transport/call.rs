@@ -26,6 +26,7 @@ use crate::access::Access;
 use crate::caller::outbox::Outbox;
 use crate::caller::{Caller, NewCaller, Suspension, encode};
 use crate::replica::Replica;
+use crate::running::Sender;
 
 /// Methods that 2026-07-28 no longer has, whatever their parameters.
 const REMOVED: [&str; 5] = [
@@ -144,6 +145,11 @@ impl Service {
         if !is_own {
             meta.set_protocol_version(version.clone());
         }
+        let unsound = self.methods.unsound(&meta);
+        if let (Some(why), ClientRequest::CallToolRequest(call)) = (unsound, &request) {
+            // It is answered with an error before it gets to where calls are written down.
+            self.refused(why, &Sender::of(&parts), Some(&call.params.name));
+        }
         let returned = request::take_return(&mut request);
         let identity = returned
             .as_ref()
@@ -163,6 +169,7 @@ impl Service {
             capabilities: known.map(|known| known.capabilities.clone()),
             returned: returned.unwrap_or_default(),
             identity,
+            is_sound: unsound.is_none(),
         };
         let service = Arc::clone(self);
         let reply = move |id, outcome: Result<_, ErrorData>| match outcome {
@@ -190,6 +197,13 @@ impl Service {
                         Some(identity) => service.replica.unseal(&state, &identity.bytes()).await,
                         None => Ok(InputResponses::new()),
                     };
+                    if matches!(&brought, Err(error) if error.code == ErrorCode::INVALID_PARAMS) {
+                        let tool = match &prepared.request {
+                            ClientRequest::CallToolRequest(call) => Some(&*call.params.name),
+                            _ => None,
+                        };
+                        service.refused("foreign-state", &Sender::of(&prepared.parts), tool);
+                    }
                     let outcome = match brought {
                         Ok(answers) => service.run(prepared.ready(&service, answers)).await,
                         Err(error) => Err(error),
@@ -207,9 +221,10 @@ impl Service {
             context,
             caller,
             identity,
+            is_sound,
         } = ready;
         let _cancelled = context.ct.clone().drop_guard();
-        let handled = self.methods.handle(request, context);
+        let handled = self.methods.handle(request, context, is_sound);
         let result = match AssertUnwindSafe(handled).catch_unwind().await {
             Ok(result) => result,
             Err(_) => Err(defect()),
@@ -277,6 +292,7 @@ struct Prepared {
     capabilities: Option<Value>,
     returned: Return,
     identity: Option<Identity>,
+    is_sound: bool,
 }
 
 impl Prepared {
@@ -292,6 +308,7 @@ impl Prepared {
             capabilities,
             returned,
             identity,
+            is_sound,
         } = self;
         answers.extend(returned.answers);
         let caller = Caller::from(NewCaller {
@@ -321,6 +338,7 @@ impl Prepared {
             context,
             caller,
             identity,
+            is_sound,
         }
     }
 }
@@ -331,6 +349,7 @@ struct Ready {
     context: RequestContext<RoleServer>,
     caller: Caller,
     identity: Option<Identity>,
+    is_sound: bool,
 }
 
 /// Who asks for what: a `requestState` is good for that alone.

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 
 use super::Service;
 use crate::access::ApiKey;
-use crate::access::gate::Place;
+use crate::access::gate::{Place, Refusal};
 use crate::access::load::Room;
 
 /// A place, if the request needs one, and room. Both are free again when this is dropped.
@@ -20,11 +20,21 @@ impl Held {
         Self { place, room }
     }
 
-    /// For a call that was let in by another replica; None when this one has all it can do.
-    pub(super) fn take(service: &Service, key: &Arc<ApiKey>, bytes: usize) -> Option<Self> {
-        let place = service.access.place(key).ok()?;
+    /// For what has no body that was read here.
+    ///
+    /// # Errors
+    /// This replica, or the key, has all it can do.
+    pub(super) fn take(
+        service: &Service,
+        key: &Arc<ApiKey>,
+        bytes: usize,
+    ) -> Result<Self, Refusal> {
+        let place = service.access.place(key)?;
         let mut room = Room::none(service.access.clone());
-        room.grow(bytes).then(|| Self::new(Some(place), room))
+        match room.grow(bytes) {
+            true => Ok(Self::new(Some(place), room)),
+            false => Err(Refusal::Overloaded),
+        }
     }
 
     pub(super) fn place(&self) -> Option<&Arc<Place>> {

@@ -24,16 +24,6 @@ pub(super) fn says_enough(meta: &RequestMetaObject) -> bool {
     says(CAPABILITIES, Value::is_object) && says(VERSION, Value::is_string)
 }
 
-/// Whether rmcp would let a request with that `_meta` through to its method.
-fn is_sound<H: ServerHandler>(handler: &H, meta: &RequestMetaObject) -> bool {
-    let Some(version) = version(meta) else {
-        return false;
-    };
-    let supported = handler.supported_protocol_versions();
-    let is_supported = supported.iter().any(|known| known.as_str() == version);
-    is_supported && (version < ProtocolVersion::V_2026_07_28.as_str() || says_enough(meta))
-}
-
 fn version(meta: &RequestMetaObject) -> Option<&str> {
     meta.0.0.get(VERSION)?.as_str()
 }
@@ -74,10 +64,15 @@ fn answered(response: CallToolResponse, is_modern: bool) -> Result<ServerResult,
 
 /// rmcp's handler, whatever its type.
 pub(super) trait Methods: Send + Sync {
+    /// Why rmcp would not let a request with that `_meta` through to its method, by the names of refusals.
+    fn unsound(&self, meta: &RequestMetaObject) -> Option<&'static str>;
+
+    /// `is_sound`: [`Methods::unsound`] has nothing to say.
     fn handle(
         &self,
         request: ClientRequest,
         context: RequestContext<RoleServer>,
+        is_sound: bool,
     ) -> BoxFuture<'_, Result<ServerResult, ErrorData>>;
 
     fn initialize(
@@ -93,13 +88,27 @@ pub(super) trait Methods: Send + Sync {
 }
 
 impl<H: ServerHandler> Methods for H {
+    fn unsound(&self, meta: &RequestMetaObject) -> Option<&'static str> {
+        let supported = self.supported_protocol_versions();
+        let version = version(meta);
+        let known = version.filter(|version| supported.iter().any(|it| it.as_str() == *version));
+        match known {
+            None => Some("unsupported-version"),
+            Some(version) => {
+                let is_old = version < ProtocolVersion::V_2026_07_28.as_str();
+                (!is_old && !says_enough(meta)).then_some("invalid-request")
+            }
+        }
+    }
+
     fn handle(
         &self,
         request: ClientRequest,
         context: RequestContext<RoleServer>,
+        is_sound: bool,
     ) -> BoxFuture<'_, Result<ServerResult, ErrorData>> {
         let request = match request {
-            ClientRequest::CallToolRequest(call) if is_sound(self, &context.meta) => {
+            ClientRequest::CallToolRequest(call) if is_sound => {
                 return called(self, call.params, context);
             }
             other => other,

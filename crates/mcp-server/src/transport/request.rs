@@ -202,10 +202,11 @@ pub(super) fn take_return(request: &mut ClientRequest) -> Option<Return> {
 
 /// The bytes that two sendings of the same request have in common, and no two different ones do.
 pub(super) fn identity(method: &str, params: Option<&str>) -> Vec<u8> {
+    // Of any type: what a method does not read may be anything, and must not hide what it does.
     #[derive(Deserialize, Default)]
     struct Subject {
-        name: Option<String>,
-        uri: Option<String>,
+        name: Option<Value>,
+        uri: Option<Value>,
         arguments: Option<Value>,
     }
     let subject = params.and_then(|params| serde_json::from_str(params).ok());
@@ -306,6 +307,10 @@ mod tests {
         assert_ne!(
             one,
             identity(r#"{"name":"a","arguments":{"x":2,"y":{"a":1,"b":2}}}"#)
+        );
+        assert_ne!(
+            identity(r#"{"name":"a","uri":7}"#),
+            identity(r#"{"name":"b","uri":7}"#)
         );
     }
 }

@@ -99,8 +99,14 @@ pub(super) async fn post(
         };
         replica.relay.send(&replica.id, errand).await
     };
-    if receipt == Receipt::Busy {
-        service.refused("overloaded", &Sender::of(&parts), None);
+    let why = match receipt {
+        Receipt::Taken => None,
+        Receipt::Busy => Some("overloaded"),
+        Receipt::Unknown => Some("unknown-session"),
+        Receipt::Unreachable => Some("unreachable-session"),
+    };
+    if let Some(why) = why {
+        service.refused(why, &Sender::of(&parts), None);
     }
     receipt_response(receipt, unknown(service))
 }
@@ -137,7 +143,7 @@ pub(crate) fn accept(
             let Some(key) = key.or_else(|| by.key(&service.access, &session.opener.key)) else {
                 return Receipt::Busy;
             };
-            let held = held.or_else(|| Held::take(service, &key, weight::of(body)));
+            let held = held.or_else(|| Held::take(service, &key, weight::of(body)).ok());
             let Some(held) = held else {
                 return Receipt::Busy;
             };

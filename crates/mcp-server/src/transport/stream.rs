@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use rmcp::model::RequestId;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, Reply};
 use super::held::Held;
@@ -34,6 +35,8 @@ pub(super) struct Speaking {
     pub(super) held: Option<Held>,
     /// Where its client can cancel it.
     pub(super) listed: Option<Listed>,
+    /// The drain is over.
+    pub(super) ended: CancellationToken,
     pub(super) permit: StreamPermit,
     /// It is a subscription, which ends with its caller's key. Calls may come to their end.
     pub(super) lasts: bool,
@@ -81,6 +84,10 @@ impl Speaking {
                 () = given_up(&self.listed) => {
                     self.call = None;
                     self.reply = Some(super::given_up(self.id.clone()));
+                }
+                () = self.ended.cancelled() => {
+                    self.call = None;
+                    self.reply = Some(super::stopping(self.id.clone()));
                 }
                 () = sleep(KEEP_ALIVE) => return Some(COMMENT),
             }

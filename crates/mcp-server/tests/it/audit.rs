@@ -4,6 +4,7 @@ use mcp_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::counter::{Counter, CountingServer};
+use crate::replica::Replica;
 use crate::server::{PATIENCE, Server, call};
 
 /// The lines of a file, once there are so many.
@@ -125,17 +126,20 @@ async fn every_refusal_has_a_line_that_says_why() {
         let answer = server.post("/mcp", &[*header], (*body).clone()).await;
         assert_eq!(answer.status, *status, "{header:?}: {answer:?}");
     }
+    let elsewhere = "/message?sessionId=0.1";
+    let answer = server.post(elsewhere, &[], launch.clone()).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
     let open = async || reqwest::get(format!("{}/sse", server.url)).await.unwrap();
     let stream = open().await;
     assert_eq!(
         (stream.status().as_u16(), open().await.status().as_u16()),
         (200, 503)
     );
-    let lines = lines(&file, cases.len() + 1).await;
+    let lines = lines(&file, cases.len() + 2).await;
     let expected = cases
         .iter()
         .map(|(.., why)| *why)
-        .chain(["too-many-streams"]);
+        .chain(["unknown-session", "too-many-streams"]);
     for (line, why) in lines.iter().zip(expected) {
         assert_eq!(
             (&line["audit"], &line["outcome"]),
@@ -147,6 +151,28 @@ async fn every_refusal_has_a_line_that_says_why() {
         );
     }
     assert_eq!(lines[5]["tool"], "server_initialize");
+}
+
+#[tokio::test]
+async fn calls_that_are_refused_on_the_way_to_their_tool_have_a_line_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.log");
+    let replica = Replica::start(&[("MCP_AUDIT_LOG", file.to_str().unwrap())]).await;
+    let tool = "test_input_required_result_elicitation";
+    let forged = json!({"name": tool, "arguments": {}, "requestState": "forged"});
+    let capabilities = "io.modelcontextprotocol/clientCapabilities";
+    let lacking = json!({"name": tool, "arguments": {}, "_meta": {capabilities: 7}});
+    for params in [forged, lacking] {
+        let answer = replica.modern("tools/call", params).await;
+        assert!(answer.body["error"].is_object(), "{answer:?}");
+    }
+    let lines = lines(&file, 2).await;
+    for (line, why) in lines.iter().zip(["foreign-state", "invalid-request"]) {
+        assert_eq!(
+            (&line["outcome"], &line["tool"]),
+            (&json!(why), &json!(tool))
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mcp_testkit::eventually;
 use serde_json::json;
 
+use crate::replica::{self, Events, Replica, SseClient};
 use crate::server::{PATIENCE, Server, call};
 
 /// Never answers, ignores SIGTERM, and has a child that left its session.
@@ -114,6 +115,35 @@ async fn calls_that_outlast_the_drain_are_cancelled_and_leave_nothing() {
             .success()
     );
     until(&mark, "all of it ends", |count| count == 0).await;
+}
+
+#[tokio::test]
+async fn calls_on_event_streams_that_outlast_the_drain_are_told_so_and_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    let variables = [
+        ("MCP_DRAIN_MS", "300"),
+        ("MCP_AUDIT_LOG", audit.to_str().unwrap()),
+    ];
+    let replica = Replica::start(&variables).await;
+    let asks = replica::call("test_elicitation", json!({"message": "Go?"}));
+    let mut spoken = Events::of(replica.request("/mcp", &asks)).await;
+    let mut client = SseClient::open(&replica).await;
+    client.initialize(&replica).await;
+    assert_eq!(client.post(&replica, &asks).await.status, 202);
+    for events in [&mut spoken, &mut client.events] {
+        assert_eq!(events.must().await["method"], "elicitation/create");
+    }
+    let stopped = tokio::spawn(replica.stop());
+    for events in [&mut spoken, &mut client.events] {
+        let told = events.must().await;
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(message.contains("stopping"), "{told}");
+        assert!(events.next().await.is_none());
+    }
+    stopped.await.unwrap();
+    let lines = std::fs::read_to_string(&audit).unwrap();
+    assert_eq!(lines.matches("\"cancelled\"").count(), 2, "{lines}");
 }
 
 #[tokio::test]
