@@ -29,4 +29,6 @@ mcp.run(
     json_response=True,
     show_banner=False,
     log_level="warning",
+    # By default it closes connections that are idle for 5 s, and a caller may be sending into one.
+    uvicorn_config={"timeout_keep_alive": 75},
 )

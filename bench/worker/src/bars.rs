@@ -129,15 +129,7 @@ pub(crate) fn judge(results: &Results) -> Vec<Bar> {
             &ours(CommitsPerSecond),
         ),
         bar(
-            "duplicates after SIGKILL, through jobs in flight: begun, not committed",
-            AtMost,
-            1.0,
-            "×",
-            &[Row::Kill],
-            &kill(Column::UncommittedAtKill),
-        ),
-        bar(
-            "the same, through the calls still open alone",
+            "duplicates after SIGKILL, through the calls still open",
             AtMost,
             1.0,
             "×",

@@ -135,6 +135,7 @@ impl Worker {
                 joined: ready.register("group", "the consumer group is not joined yet"),
                 broker: ready.register("broker", "starting"),
                 records: ready.register("records", "starting"),
+                commits: ready.register("commits", "starting"),
                 board,
                 holds,
                 fatal: fatal.clone(),

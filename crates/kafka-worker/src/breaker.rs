@@ -51,6 +51,8 @@ pub struct Breaker {
     window: VecDeque<Option<(u64, Instant)>>,
     /// Whether calls did not arrive when it opened or was last tried.
     was_unreachable: bool,
+    /// Whether it opened because everybody seemed to be refused.
+    was_refused: bool,
     last_accepted: Option<Instant>,
     /// The last ones; while it is open, the present one is the last.
     outages: VecDeque<Outage>,
@@ -118,6 +120,7 @@ impl Default for Breaker {
             run_since: None,
             window: VecDeque::with_capacity(WINDOW),
             was_unreachable: false,
+            was_refused: false,
             last_accepted: None,
             outages: VecDeque::with_capacity(OUTAGES),
             past_outage: Duration::ZERO,
@@ -181,6 +184,7 @@ impl Breaker {
         if everybody {
             self.was_unreachable = false;
             self.open(now, FIRST_WAIT);
+            self.was_refused = true;
         }
         everybody.then_some(Transition::Opened)
     }
@@ -245,7 +249,9 @@ impl Breaker {
                     None
                 }
             },
-            // A straggler that was started before: says nothing new.
+            // A straggler that was started before and goes well: not everybody is refused.
+            _ if self.was_refused && failed.is_none() => self.close(now),
+            // Otherwise it says nothing new.
             State::Open { .. }
             | State::Asking { .. }
             | State::HalfOpen { .. }
@@ -360,6 +366,9 @@ impl Breaker {
             until: now + wait,
             wait,
         };
+        if self.outages.back().is_none_or(|last| last.closed.is_some()) {
+            self.was_refused = false;
+        }
         if self.outages.back().is_none_or(|last| last.closed.is_some()) {
             let oldest = self.failures().next().map(|(_, at)| at);
             let began = match self.ratio_is_reached() {

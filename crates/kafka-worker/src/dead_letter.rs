@@ -138,7 +138,11 @@ fn added(record: &OwnedMessage, verdict: &Verdict, extent: Extent) -> Vec<(&'sta
         (WORKER, verdict.worker.clone()),
         (
             REDRIVE_COUNT,
-            original(REDRIVE_COUNT).unwrap_or("0").to_owned(),
+            // Whoever made the record may have written anything there.
+            original(REDRIVE_COUNT)
+                .and_then(|count| count.parse::<u32>().ok())
+                .unwrap_or_default()
+                .to_string(),
         ),
     ];
     let optional = [(JOB_ID, &verdict.job_id), (JOB_TYPE, &verdict.job_type)];

@@ -49,8 +49,10 @@ mcp_runtime::metric_definitions! {
     LAG: Gauge = "worker_partition_lag" [topic, partition];
     /// 1 while the partition has lag and nothing moves.
     STALLED: Gauge = "worker_partition_stalled" [topic, partition];
-    /// Commits that carried an offset which had moved.
+    /// Commits that carried an offset which had moved, or what is finished ahead of one.
     COMMITS: Counter = "worker_commits_total" [];
+    /// Commits that the broker did not take, those in a rebalance left out.
+    COMMITS_FAILED: Counter = "worker_commits_failed_total" [];
     /// Rebalances; `kind` is `assigned`, `revoked` or `lost`.
     REBALANCES: Counter = "worker_rebalances_total" [kind];
 }

@@ -32,6 +32,8 @@ pub struct Standing {
     pub unfinished: usize,
     /// Those of them that wait for a retry, for their time, or behind another job.
     pub waiting: usize,
+    /// Those of them that are under way.
+    pub in_flight: usize,
     /// Whether it is paused alone, because too many of its jobs wait.
     pub is_crowded: bool,
     /// Whether it is paused because the engine is full and it has its share of it.
@@ -44,6 +46,11 @@ impl Standing {
     fn all_wait(&self) -> bool {
         self.unfinished > 0 && self.waiting >= self.unfinished
     }
+
+    /// Nothing of it is under way, and what could be has no permit.
+    fn waits_for_its_turn(&self) -> bool {
+        self.in_flight == 0 && self.unfinished > self.waiting
+    }
 }
 
 /// Why nothing moves, or comes to its end.
@@ -53,6 +60,9 @@ pub enum Cause {
     Unknown,
     /// Every record here waits for its time. A new process would wait as well.
     Waiting,
+    /// Jobs of other partitions have all permits, and end so slowly that its turn does not come. It would not in a new
+    /// process either.
+    Turn,
     /// Calls end, and none of them ends a job. They would not in a new process either.
     Failing,
 }
@@ -79,10 +89,13 @@ pub struct Stall {
 pub struct Watchdog {
     limit: Duration,
     seen: HashMap<(Arc<str>, i32), Seen>,
+    /// When something moved last, in any partition.
+    moved: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Seen {
+    at: Instant,
     epoch: u64,
     progress: u64,
     since: Instant,
@@ -97,6 +110,7 @@ impl Watchdog {
         Self {
             limit,
             seen: HashMap::new(),
+            moved: None,
         }
     }
 
@@ -115,6 +129,10 @@ impl Watchdog {
         let any_moves = standings.iter().any(|(standing, _)| {
             before(standing).is_none_or(|before| before.progress != standing.progress)
         });
+        if any_moves {
+            self.moved = Some(now);
+        }
+        let others_move = self.moved.is_some_and(|moved| now - moved < self.limit);
         let mut seen = HashMap::with_capacity(standings.len());
         let mut stalls = Vec::new();
         for (standing, lag) in standings {
@@ -125,31 +143,39 @@ impl Watchdog {
                 || standing.is_corrupt
                 || (standing.is_full && any_moves)
                 || (standing.all_wait() && !standing.is_crowded);
-            let has_work = !is_explained && lag.is_some_and(|lag| lag > 0);
+            // While the lag is not known, time does not count, neither for a stall nor against it.
+            let has_work = !is_explained && lag.is_none_or(|lag| lag > 0);
+            let unknown = |before: &Seen| match lag {
+                None => now - before.at,
+                Some(_) => Duration::ZERO,
+            };
             let since = match self.seen.get(&key) {
                 Some(before)
                     if has_work
                         && before.epoch == standing.epoch
                         && before.progress == standing.progress =>
                 {
-                    before.since
+                    before.since + unknown(before)
                 }
                 _ => now,
             };
             let fruitless = match self.seen.get(&key) {
                 Some(before)
                     if !held
-                        && lag.is_some_and(|lag| lag > 0)
+                        && lag.is_none_or(|lag| lag > 0)
                         && before.epoch == standing.epoch
                         && before.completed == standing.completed =>
                 {
-                    before.fruitless
+                    (before.fruitless.0 + unknown(before), before.fruitless.1)
                 }
                 _ => (now, standing.attempts),
             };
             let (idle, without) = (now - since, now - fruitless.0);
             let cause = match () {
                 () if idle >= self.limit && standing.all_wait() => Some((Cause::Waiting, idle)),
+                () if idle >= self.limit && others_move && standing.waits_for_its_turn() => {
+                    Some((Cause::Turn, idle))
+                }
                 () if idle >= self.limit => Some((Cause::Unknown, idle)),
                 () if without >= self.limit && standing.attempts != fruitless.1 => {
                     Some((Cause::Failing, without))
@@ -167,6 +193,7 @@ impl Watchdog {
             seen.insert(
                 key,
                 Seen {
+                    at: now,
                     epoch: standing.epoch,
                     progress: standing.progress,
                     since,
@@ -191,7 +218,7 @@ impl std::fmt::Display for Stall {
         } = self;
         let seconds = self.idle.as_secs();
         let what = match self.cause {
-            Cause::Unknown | Cause::Waiting => "nothing moved",
+            Cause::Unknown | Cause::Waiting | Cause::Turn => "nothing moved",
             Cause::Failing => "no job was done",
         };
         write!(
@@ -200,6 +227,10 @@ impl std::fmt::Display for Stall {
         )?;
         match self.cause {
             Cause::Failing => write!(f, "the calls of {unfinished} jobs here fail or take long"),
+            Cause::Turn => write!(
+                f,
+                "{unfinished} jobs here wait for a permit, and others have them all"
+            ),
             Cause::Waiting => write!(f, "all {unfinished} jobs here wait for their time"),
             Cause::Unknown if *unfinished > 0 => write!(f, "{unfinished} jobs here do not end"),
             Cause::Unknown => write!(f, "no record comes"),
@@ -225,6 +256,7 @@ mod tests {
             fetched: None,
             unfinished,
             waiting,
+            in_flight: 1,
             is_crowded: waiting > 0,
             is_full: false,
             is_corrupt: false,
@@ -291,6 +323,42 @@ mod tests {
                 .observe(now + LIMIT * 2, &at(6, 1), false)
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn jobs_that_others_leave_no_permit_are_told_of_and_are_no_reason_for_a_new_process() {
+        let mut watchdog = Watchdog::new(LIMIT);
+        let now = Instant::now();
+        let at = |progress| {
+            let mut waits = standing(1, 4, 1);
+            waits.in_flight = 0;
+            let mut moves = standing(progress, 4, 1);
+            moves.partition = 4;
+            [(waits, Some(7)), (moves, Some(7))]
+        };
+        assert!(watchdog.observe(now, &at(1), false).is_empty());
+        let stalls = watchdog.observe(now + LIMIT, &at(2), false);
+        assert_eq!(stalls[0].cause, Cause::Turn);
+        // Nobody moves any more.
+        let stalls = watchdog.observe(now + LIMIT * 2, &at(2), false);
+        assert_eq!(stalls[0].cause, Cause::Unknown);
+    }
+
+    #[test]
+    fn time_in_which_the_lag_is_not_known_does_not_count() {
+        let mut watchdog = Watchdog::new(LIMIT);
+        let now = Instant::now();
+        let at = |lag| [(standing(1, 1, 0), lag)];
+        for (tenths, lag, is_stall) in [
+            (0, Some(7), false),
+            (9, Some(7), false),
+            (30, None, false),
+            (30, Some(7), false),
+            (31, Some(7), true),
+        ] {
+            let stalls = watchdog.observe(now + LIMIT / 10 * tenths, &at(lag), false);
+            assert_eq!(!stalls.is_empty(), is_stall, "{tenths}");
+        }
     }
 
     #[test]

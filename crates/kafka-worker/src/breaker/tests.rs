@@ -120,6 +120,25 @@ fn a_straggler_neither_closes_it_nor_counts_as_the_trial() {
 }
 
 #[test]
+fn a_straggler_that_goes_well_shows_that_not_everybody_is_refused() {
+    let now = Instant::now();
+    let mut breaker = Breaker::default();
+    breaker.outcome(now, 1, REFUSAL);
+    let refused = (1, ErrorCode::Unauthorized, now);
+    let opened = breaker.refuses_everybody(now + DOUBT, refused, true);
+    assert_eq!(opened, Some(Transition::Opened));
+    assert_eq!(breaker.outcome(now + DOUBT, 2, REFUSAL), None);
+    let well = breaker.outcome(now + DOUBT, 3, None);
+    assert_eq!(well, Some(Transition::Closed));
+    // The next outage is of another kind.
+    for job in 0..3 {
+        breaker.outcome(now + DOUBT, job, SERVER);
+    }
+    assert!(breaker.is_open());
+    assert_eq!(breaker.outcome(now + DOUBT, 4, None), None);
+}
+
+#[test]
 fn after_calls_did_not_arrive_a_trial_that_does_closes_it_whatever_becomes_of_its_job() {
     let now = Instant::now();
     let mut breaker = opened(now);

@@ -92,6 +92,17 @@ fn the_records_headers_are_kept_repeated_and_null_ones_too() {
 }
 
 #[test]
+fn a_count_of_redrives_that_is_no_number_is_none() {
+    let long = "9".repeat(2_000_000);
+    for count in ["", "-1", "many", &long] {
+        let record = record(&[("mcp.redrive.count", Some(count.as_bytes()))]);
+        let written = pairs(&headers(&record, &verdict(), Extent::HeadersOnly));
+        let zero = (REDRIVE_COUNT.to_owned(), Some("0".to_owned()));
+        assert!(written.contains(&zero));
+    }
+}
+
+#[test]
 fn a_redriven_job_keeps_its_count_and_has_each_of_our_headers_once() {
     let record = record(&[
         ("mcp.redrive.count", Some(b"2")),

@@ -244,10 +244,13 @@ impl Dispatcher {
             }
             if let Some((failure, since)) = &job.doubt {
                 let refused = (job.serial, failure.code, *since);
-                let others_wait = self.untried > 0;
+                // That others wait says something once: if one went well after the breaker opened for it, this job is alone.
+                let one_went_well = |at| self.breaker.accepted_since(at);
+                let others_wait = self.untried > 0 && !job.opened.is_some_and(one_went_well);
                 let opened = self.breaker.refuses_everybody(now, refused, others_wait);
                 if opened.is_some() {
                     self.server_down(failure);
+                    job.opened.get_or_insert(now);
                 }
                 // The refused attempt has done nothing: it is made again.
                 job.attempts -= 1;
@@ -265,11 +268,18 @@ impl Dispatcher {
                 continue;
             }
             if trial {
-                self.starved = !job.is_untried() && self.untried == 0;
+                self.starved = !job.is_untried() && !self.has_witness();
                 self.breaker.trial_started(job.serial);
             }
             self.start(lane, job, now, trial, reports.clone());
         }
+    }
+
+    /// Whether there is a job that was never tried and could be now. One that waits behind another of its lane, or for its
+    /// time, bears no witness.
+    fn has_witness(&self) -> bool {
+        let is_witness = |job: &Box<Job>| job.is_untried() && self.too_early(job).is_none();
+        self.untried > 0 && self.jobs.any_ready(is_witness)
     }
 
     /// Asks the server whether it is ready.

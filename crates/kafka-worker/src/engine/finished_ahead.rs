@@ -114,6 +114,15 @@ impl FinishedAhead {
         })
     }
 
+    /// Without what is at that offset or beyond; None, if nothing is left.
+    pub fn before(mut self, offset: i64) -> Option<Self> {
+        self.runs.retain(|(first, _)| *first < offset);
+        if let Some(last) = self.runs.last_mut() {
+            last.1 = last.1.min(offset);
+        }
+        (!self.runs.is_empty()).then_some(self)
+    }
+
     /// Whether it is about the log in which the first record that was received has this offset and timestamp. Only if
     /// that is the record at the committed offset itself, there is no doubt.
     pub fn is_about(&self, offset: i64, timestamp: i64) -> bool {

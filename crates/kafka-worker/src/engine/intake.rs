@@ -116,6 +116,8 @@ pub struct IntakeLinks {
     pub broker: Condition,
     /// Whether the records can be read.
     pub records: Condition,
+    /// Whether offsets can be committed.
+    pub commits: Condition,
     /// Where it tells how the partitions stand.
     pub board: Board,
     /// Reasons to take no records.
@@ -186,6 +188,12 @@ impl Intake {
             leaving: Mutex::default(),
             closing: AtomicBool::new(false),
             pause_all: AtomicBool::new(false),
+            from_earliest: matches!(
+                client.get("auto.offset.reset"),
+                Some("earliest" | "smallest" | "beginning")
+            ),
+            commits: links.commits,
+            uncommitted_since: Mutex::default(),
             committing: Mutex::new(Text::Longest),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -194,6 +202,7 @@ impl Intake {
         };
         context.broker.holds();
         context.records.holds();
+        context.commits.holds();
         let consumer: BaseConsumer<Context> = client
             .create_with_context(context)
             .map_err(|error| kafka::creation_error(&error))?;

@@ -48,6 +48,8 @@ pub struct Job {
     pub attempt_began: Instant,
     /// The attempts that count and failed in a way that may be the server's: when each began and failed.
     pub suspected: Vec<(Instant, Instant)>,
+    /// When the breaker opened first because it was refused.
+    pub opened: Option<Instant>,
     /// When it was spared last because the server was not ready.
     pub spared: Option<Instant>,
     in_flight: Option<InFlight>,
@@ -108,6 +110,7 @@ impl Job {
             doubt: None,
             attempt_began: Instant::now(),
             suspected: Vec::new(),
+            opened: None,
             spared: None,
             in_flight: None,
             waiting: None,

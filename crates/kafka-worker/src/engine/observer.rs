@@ -26,8 +26,9 @@ use crate::watchdog::{Cause, Stall, Standing, Watchdog};
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How soon a stop is noticed.
 const NAP: Duration = Duration::from_millis(200);
-/// For one question to the broker.
+/// For one question to the broker, and for all of one look.
 const REQUEST: Duration = Duration::from_secs(2);
+const LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// Where the poll thread tells how the partitions stand; cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Observer {
     interval: Duration,
     live: Condition,
     ready: Condition,
+    /// What the log has been told of: a silent poll thread, stalls.
+    told: (bool, Vec<(Arc<str>, i32, Cause)>),
     /// The partitions whose lag and stall are published.
     published: HashMap<(Arc<str>, i32), bool>,
 }
@@ -108,6 +111,7 @@ impl Observer {
             interval: INTERVAL.min(limit / 4),
             live,
             ready,
+            told: Default::default(),
             published: HashMap::new(),
         })
     }
@@ -147,6 +151,12 @@ impl Observer {
             ));
             curable = true;
         }
+        let troubles: Vec<_> = stalls
+            .iter()
+            .map(|stall| (stall.topic.clone(), stall.partition, stall.cause))
+            .collect();
+        let is_news = self.told != (silent >= self.limit, troubles.clone());
+        self.told = (silent >= self.limit, troubles);
         if reasons.is_empty() {
             self.live.holds();
             self.ready.holds();
@@ -159,10 +169,12 @@ impl Observer {
         } else {
             self.live.holds();
         }
-        tracing::error!("no progress: {reason}");
+        if is_news {
+            tracing::error!("no progress: {reason}");
+        }
     }
 
-    /// The lag of each partition, as far as the broker tells. One that does not answer is not asked for the rest.
+    /// The lag of each partition, as far as the broker tells in time.
     fn lags(&self, standings: &[Standing]) -> Vec<Option<u64>> {
         let mut lags = vec![None; standings.len()];
         let committed = match self.committed(standings) {
@@ -172,7 +184,11 @@ impl Observer {
                 return lags;
             }
         };
+        let deadline = Instant::now() + LOOK_MAX;
         for (standing, lag) in standings.iter().zip(&mut lags) {
+            if Instant::now() >= deadline {
+                break;
+            }
             let (topic, partition) = (&*standing.topic, standing.partition);
             match self.client.fetch_watermarks(topic, partition, REQUEST) {
                 Ok((start, end)) => {
@@ -180,8 +196,8 @@ impl Observer {
                     *lag = u64::try_from(behind(standing, committed, start, end)).ok();
                 }
                 Err(error) => {
+                    // Its leader may be away; that of the next one need not be.
                     tracing::debug!(%error, topic, partition, "watermarks");
-                    break;
                 }
             }
         }
@@ -273,6 +289,7 @@ mod tests {
             fetched,
             unfinished,
             waiting: 0,
+            in_flight: 0,
             is_crowded: false,
             is_full: false,
             is_corrupt: false,

@@ -229,6 +229,15 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         self.next(now)
     }
 
+    /// Whether one of the jobs that may run now is as `wanted`.
+    pub fn any_ready(&self, wanted: impl Fn(&J) -> bool) -> bool {
+        let mut lanes = self.ready.groups.values().flatten();
+        lanes.any(|id| {
+            let head = self.lanes.get(id).and_then(|lane| lane.queue.front());
+            head.is_some_and(&wanted)
+        })
+    }
+
     fn take(&mut self, id: LaneId<N>) -> Option<J> {
         let lane = self.lanes.get_mut(&id)?;
         if lane.state != State::Ready {

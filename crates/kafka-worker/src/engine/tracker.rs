@@ -135,6 +135,11 @@ impl PartitionTracker {
 
     /// Whether that very record has come, as far as is known. One without a timestamp can't be told from another log's.
     fn has_come(&self, offset: i64, timestamp: i64) -> bool {
+        timestamp >= 0 && self.timestamp_of(offset) == Some(timestamp)
+    }
+
+    /// That of the record that has come with that offset, as far as is known.
+    fn timestamp_of(&self, offset: i64) -> Option<i64> {
         let in_window = || {
             let at = self.window.binary_search_by_key(&offset, |at| at.offset);
             at.ok().map(|at| self.window[at].timestamp)
@@ -143,7 +148,7 @@ impl PartitionTracker {
             let at = self.recent.binary_search_by_key(&offset, |at| at.0);
             at.ok().map(|at| self.recent[at].1)
         };
-        timestamp >= 0 && in_window().or_else(in_recent) == Some(timestamp)
+        in_window().or_else(in_recent)
     }
 
     /// Notes that the record's outcome is durable. `false`: another epoch's record, an unknown offset, or finished
@@ -223,6 +228,16 @@ impl PartitionTracker {
         }
         let records = self.window.range(from..).map(|at| (at.offset, at.finished));
         FinishedAhead::collect(first.timestamp, records, self.beyond())
+    }
+
+    /// The same in the log that `arrival` is of. Where another record has come with its offset, what has come from there on
+    /// was of another log, and nothing of it is finished in this one.
+    pub fn ahead_in_log_of(&self, offset: i64, arrival: &Arrival) -> Option<FinishedAhead> {
+        let ahead = self.ahead_of(offset)?;
+        match self.timestamp_of(arrival.offset) {
+            Some(known) if known != arrival.timestamp => ahead.before(arrival.offset),
+            _ => Some(ahead),
+        }
     }
 
     /// What the last owner had finished of what has not come yet: a commit that did not say it again would have it

@@ -320,6 +320,25 @@ async fn a_job_that_fails_while_others_do_not_ends_though_the_server_refuses_to_
     setting.wait_all_committed().await;
 }
 
+#[tokio::test]
+async fn a_refused_job_with_another_behind_it_does_not_keep_the_server_from_other_keys() {
+    let setting = Setting::new(Kafka::shared().await, "own-refusal", 1).await;
+    let server = StubServer::start(async |call| match &*call.tool {
+        "bad" => Reply::status(403),
+        _ => Reply::text("done"),
+    })
+    .await;
+    setting.submit(tool_job("bad", "bad").key("k")).await;
+    setting.submit(tool_job("behind", "x").key("k")).await;
+    let worker = setting.worker(&server).start().await;
+    worker.wait_not_ready("server", "403").await;
+    setting.submit(tool_job("other", "x")).await;
+    let letters = setting.dead_letters(1).await;
+    let code = letters[0].header("mcp.error.code");
+    assert_eq!(code.as_deref(), Some("forbidden"));
+    setting.wait_all_committed().await;
+}
+
 fn answered_ok(server: &StubServer, jobs: &[String]) -> bool {
     let answered = answered(server);
     jobs.iter().all(|job| answered.contains(job))

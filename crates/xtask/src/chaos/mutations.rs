@@ -44,7 +44,7 @@ impl Mutation {
     fn occasion(self) -> (Vec<Deed>, u64) {
         match self {
             Self::CommitHighest | Self::OffByOne | Self::GapPlusOne => (vec![Deed::ScaleUp], 6),
-            Self::EpochIgnored => (vec![Deed::ScaleUp, Deed::ScaleDown], 15),
+            Self::EpochIgnored => (vec![Deed::ScaleUp, Deed::ScaleDown], 30),
             Self::DeadLetterNotAwaited => (vec![Deed::Letters], 12),
             // The cut must not explain the duplicates of the whole run.
             Self::DrainSkipped => (vec![Deed::Term, Deed::ScaleUp, Deed::KafkaCut], 20),

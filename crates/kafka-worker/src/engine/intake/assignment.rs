@@ -1,5 +1,4 @@
-//! The partitions that this member owns, with their trackers. Behind a lock that nobody holds while waiting for another:
-//! the poll thread works on them, and the committing one reads what is to be committed.
+//! The partitions that this member owns, with their trackers. Behind a lock that nobody holds while waiting for another.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -264,7 +263,7 @@ impl Assignment {
         let oldest = entry.tracker.committable();
         if let Some(oldest) = oldest.filter(|oldest| *oldest < arrival.offset) {
             // It may be the same log or another one: from there on nothing that is not finished is passed in either.
-            let ahead = entry.tracker.ahead_of(oldest);
+            let ahead = entry.tracker.ahead_in_log_of(oldest, &arrival);
             let mut again = Owned::new(topic, partition, self.next_epoch(), ahead);
             again.paused = entry.paused;
             again.begin = Some(oldest);
@@ -474,6 +473,7 @@ impl Assignment {
                 fetched: entry.fetched.filter(|_| entry.corrupt.is_none()),
                 unfinished: entry.tracker.unfinished(),
                 waiting: entry.ownership.waiting().records,
+                in_flight: entry.ownership.in_flight(),
                 is_crowded: entry.is_crowded,
                 is_full: entry.is_full,
                 is_corrupt: entry.corrupt.is_some(),

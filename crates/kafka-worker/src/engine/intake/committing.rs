@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use metrics::counter;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::context::Context;
 use crate::engine::ownership::Ownership;
@@ -21,8 +22,13 @@ use crate::metric_definitions as metric;
 
 /// How long the coordinator may take to tell what is committed: the poll thread waits for it in an assignment.
 const COMMITTED: Duration = Duration::from_secs(1);
+/// How often it is asked.
+const COMMITTED_TRIES: usize = 3;
 /// At most one commit in this time: what is finished in it comes again after a kill.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(600);
+
+/// How long commits may fail before `/ready` tells.
+const UNCOMMITTED_MAX: Duration = Duration::from_secs(30);
 
 /// The text with which commits say what is finished ahead of their offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +78,25 @@ pub(super) fn run(consumer: &BaseConsumer<Context>, closed: &Receiver<()>) {
     }
 }
 
+/// Whether a commit that failed so may succeed in a moment.
+fn passes(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::WaitingForCoordinator
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::NetworkException
+    )
+}
+
 impl Context {
-    /// Commits what is new. `false`: the coordinator refuses it because of a rebalance; once that is over it takes it.
+    /// Commits what is new. `false`: the coordinator does not take it now, because of a rebalance or because it is not there;
+    /// once that is over it does.
     pub(super) fn commit(&self, consumer: &BaseConsumer<Self>) -> bool {
         let mut text = self
             .committing
@@ -90,7 +113,7 @@ impl Context {
             return true;
         }
         let Err(error) = consumer.commit(&commits.offsets, CommitMode::Sync) else {
-            counter!(metric::COMMITS).increment(1);
+            self.has_committed();
             self.assignment.committed(commits);
             return true;
         };
@@ -104,10 +127,38 @@ impl Context {
                 false
             }
             // The next commit carries them, or the next owner processes the records again.
-            _ => {
-                tracing::warn!(%error, "offsets were not committed");
-                true
+            code => {
+                self.not_committed(&error);
+                !code.is_some_and(passes)
             }
+        }
+    }
+
+    /// Says so at once, and in `/ready` when it lasts: all that is finished meanwhile comes again after a restart.
+    fn not_committed(&self, error: &KafkaError) {
+        counter!(metric::COMMITS_FAILED).increment(1);
+        tracing::warn!(%error, "offsets were not committed");
+        let mut since = self
+            .uncommitted_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let since = *since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= UNCOMMITTED_MAX {
+            let reason = format!("offsets can't be committed: {error}");
+            if self.commits.fails(&reason) {
+                tracing::error!("{reason}");
+            }
+        }
+    }
+
+    fn has_committed(&self) {
+        counter!(metric::COMMITS).increment(1);
+        let mut since = self
+            .uncommitted_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if since.take().is_some() {
+            self.commits.holds();
         }
     }
 
@@ -164,11 +215,49 @@ impl Context {
         consumer: &BaseConsumer<Self>,
         partitions: &TopicPartitionList,
     ) -> Option<TopicPartitionList> {
-        let committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
-        self.pulse.beat();
-        if let Err(error) = &committed {
-            tracing::warn!(%error, "what the last owners had finished ahead of their offsets is not known and comes again");
+        let mut committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
+        for _ in 1..COMMITTED_TRIES {
+            self.pulse.beat();
+            if committed.is_ok() {
+                break;
+            }
+            committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
         }
-        committed.ok()
+        self.pulse.beat();
+        let mut committed = committed
+            .inspect_err(|error| {
+                tracing::warn!(%error, "what the last owners had finished ahead of their offsets is not known and comes again");
+            })
+            .ok()?;
+        if self.from_earliest {
+            self.begin_at_the_start(consumer, &mut committed);
+        }
+        Some(committed)
+    }
+
+    /// Where the group has committed nothing, it begins with the first record that there is.
+    fn begin_at_the_start(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        committed: &mut TopicPartitionList,
+    ) {
+        let new: Vec<_> = committed
+            .elements()
+            .iter()
+            .filter(|element| !matches!(element.offset(), Offset::Offset(_)))
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect();
+        for (topic, partition) in new {
+            let marks = consumer.fetch_watermarks(&topic, partition, COMMITTED);
+            self.pulse.beat();
+            let Ok((start, _)) = marks else {
+                // A broker that does not answer is not asked for the rest.
+                break;
+            };
+            let set = committed.set_partition_offset(&topic, partition, Offset::Offset(start));
+            if let Err(error) = set {
+                tracing::debug!(%error, topic, partition, "where the partition begins");
+            }
+        }
     }
 }

@@ -44,6 +44,11 @@ pub(super) struct Context {
     pub(super) closing: AtomicBool,
     /// Whether intake is paused as a whole: partitions assigned now must be paused too.
     pub(super) pause_all: AtomicBool,
+    /// A group that has never committed begins with the first record.
+    pub(super) from_earliest: bool,
+    /// Whether offsets can be committed, and since when not.
+    pub(super) commits: Condition,
+    pub(super) uncommitted_since: Mutex<Option<Instant>>,
     /// Held while a commit is under way. What they carry: [`Text::Longest`] until the broker has taken that once.
     pub(super) committing: Mutex<Text>,
     pub(super) topic_missing: AtomicBool,

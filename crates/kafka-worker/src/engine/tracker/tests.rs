@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Arrival, Arrived, Commit, PartitionTracker};
+use super::{Arrival, Arrived, Commit, FinishedAhead, PartitionTracker};
 
 fn record(offset: i64) -> Arrival {
     Arrival {
@@ -37,6 +37,26 @@ fn nothing_is_committed_before_the_oldest_record_is_finished() {
     tracker.finish(1, 5);
     assert_eq!(take(&mut tracker), Some(8));
     assert_eq!(take(&mut tracker), None);
+}
+
+#[test]
+fn what_was_finished_of_another_log_is_not_finished_in_this_one() {
+    let mut tracker = tracker_with(&[5, 6, 7, 8]);
+    (6..=8).for_each(|offset| assert!(tracker.finish(1, offset)));
+    let finished = |arrival: &Arrival| {
+        let ahead = tracker.ahead_in_log_of(5, arrival);
+        let offsets = 5..=8;
+        let of = |ahead: FinishedAhead| offsets.filter(|o| ahead.contains(*o)).collect::<Vec<_>>();
+        ahead.map(of).unwrap_or_default()
+    };
+    assert_eq!(finished(&record(7)), [6, 7, 8]);
+    // The log was cut off, and goes on with other records.
+    let other = |offset| Arrival {
+        timestamp: 9,
+        ..record(offset)
+    };
+    assert_eq!(finished(&other(7)), [6]);
+    assert_eq!(finished(&other(6)), [] as [i64; 0]);
 }
 
 #[test]
