@@ -278,8 +278,8 @@ impl Dispatcher {
     /// Whether there is a job that was never tried and could be now. One that waits behind another of its lane, or for its
     /// time, bears no witness.
     fn has_witness(&self) -> bool {
-        let is_witness = |job: &Box<Job>| job.is_untried() && self.too_early(job).is_none();
-        self.untried > 0 && self.jobs.any_ready(is_witness)
+        let jobs = &self.jobs;
+        self.untried > 0 && jobs.any_ready(|job| job.is_untried() && self.too_early(job).is_none())
     }
 
     /// Asks the server whether it is ready.
