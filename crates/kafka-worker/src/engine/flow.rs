@@ -66,6 +66,22 @@ impl Gate {
     }
 }
 
+/// What is received and not finished.
+#[derive(Clone, Copy, Debug)]
+pub struct Loads {
+    /// All of it.
+    pub unfinished: Load,
+    /// That part of it that waits.
+    pub waiting: Load,
+}
+
+impl Loads {
+    /// What could run if there were permits.
+    pub fn runnable(self) -> Load {
+        self.unfinished.without(self.waiting)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Gate, Load};

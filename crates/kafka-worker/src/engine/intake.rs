@@ -406,6 +406,9 @@ impl Intake {
         self.last_post = Instant::now();
         let context = self.context();
         context.board.post(context.assignment.standings());
+        for (topic, partition, begin) in context.assignment.unbegun(self.last_post) {
+            self.begin_at(&topic, partition, begin);
+        }
     }
 
     /// SIGTERM: stop dispatch → finish or give up by the cap → commit → bump the epochs → unassign.

@@ -13,7 +13,7 @@ use super::committing::{Commits, Text};
 use super::receiving::Receipt;
 use crate::engine::dispatcher::Done;
 use crate::engine::finished_ahead::FinishedAhead;
-use crate::engine::flow::{Gate, Load};
+use crate::engine::flow::{Gate, Load, Loads};
 use crate::engine::ownership::Ownership;
 use crate::engine::tracker::{Arrival, Arrived, PartitionTracker};
 use crate::watchdog::Standing;
@@ -52,23 +52,9 @@ struct Owned {
     begin: Option<i64>,
     /// Whether the client was told to begin there.
     sought: bool,
+    assigned: Instant,
     /// A batch from which on nothing can be read.
     corrupt: Option<i64>,
-}
-
-/// What is received and not finished.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loads {
-    pub(super) unfinished: Load,
-    /// That part of it that waits.
-    pub(super) waiting: Load,
-}
-
-impl Loads {
-    /// What could run if there were permits.
-    pub(super) fn runnable(self) -> Load {
-        self.unfinished.without(self.waiting)
-    }
 }
 
 /// Why partitions are to be paused.
@@ -106,6 +92,7 @@ impl Owned {
             fetched: None,
             begin: None,
             sought: false,
+            assigned: Instant::now(),
             corrupt: None,
         }
     }
@@ -496,5 +483,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+mod beginning;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,9 @@ use crate::engine::tracker::Arrival;
 /// How long setting the client to an offset may take.
 const SEEK: Duration = Duration::from_secs(5);
 
+/// The same where nothing depends on it now.
+const BEGIN: Duration = Duration::from_secs(1);
+
 /// What a received record is.
 pub(super) enum Receipt {
     /// The next one of its partition.
@@ -104,6 +107,21 @@ impl Intake {
             message: record.detach(),
             ownership,
         })
+    }
+
+    /// Sets the client to where it should stand. Where that fails, it is tried again.
+    pub(super) fn begin_at(&self, topic: &str, partition: i32, begin: i64) {
+        tracing::debug!(
+            topic,
+            partition,
+            begin,
+            "nothing has come: told where to begin"
+        );
+        let offset = Offset::Offset(begin);
+        if let Err(error) = self.consumer.seek(topic, partition, offset, BEGIN) {
+            tracing::debug!(%error, topic, partition, "not told where to begin");
+            self.context().assignment.not_told(topic, partition);
+        }
     }
 
     /// Sets the client to an offset. Where that fails, only a new process is sure to read on from what is committed.

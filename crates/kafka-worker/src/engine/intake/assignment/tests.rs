@@ -105,6 +105,23 @@ fn a_record_that_comes_twice_changes_nothing() {
 }
 
 #[test]
+fn a_partition_that_brings_nothing_is_told_once_where_to_begin() {
+    let assignment = assigned(&[
+        (0, Offset::Offset(5)),
+        (1, Offset::Offset(7)),
+        (2, Offset::Invalid),
+    ]);
+    receive(&assignment, 1, 7);
+    let now = Instant::now();
+    assert!(assignment.unbegun(now).is_empty());
+    let later = now + Duration::from_secs(3);
+    assert_eq!(assignment.unbegun(later), [("t".into(), 0, 5)]);
+    assert!(assignment.unbegun(later).is_empty());
+    assignment.not_told("t", 0);
+    assert_eq!(assignment.unbegun(later).len(), 1);
+}
+
+#[test]
 fn nothing_unfinished_is_passed_when_the_client_goes_back() {
     let assignment = assigned(&[(0, Offset::Offset(0))]);
     for offset in 0..3 {
