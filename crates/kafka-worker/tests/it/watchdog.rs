@@ -25,7 +25,7 @@ async fn a_partition_from_which_nothing_comes_although_it_has_records_is_a_silen
         .var("WORKER_JOB_TIMEOUT_MS", 500)
         .var("WORKER_STALL_MS", 3_000)
         .var("KAFKA_PROPERTY_FETCH_MIN_BYTES", 50_000_000)
-        .var("KAFKA_PROPERTY_FETCH_WAIT_MAX_MS", 40_000)
+        .var("KAFKA_PROPERTY_FETCH_WAIT_MAX_MS", 20_000)
         .var("KAFKA_PROPERTY_SOCKET_TIMEOUT_MS", 60_000)
         .start()
         .await;
