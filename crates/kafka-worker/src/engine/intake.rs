@@ -26,7 +26,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::assignment::Assignment;
-use self::committing::Text;
 use self::context::{Context, max_revoke};
 use super::dispatcher::{Done, Received};
 use super::flow::{Gate, Load};
@@ -193,8 +192,7 @@ impl Intake {
                 Some("earliest" | "smallest" | "beginning")
             ),
             commits: links.commits,
-            uncommitted_since: Mutex::default(),
-            committing: Mutex::new(Text::Longest),
+            committing: Mutex::default(),
             topic_missing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             told: AtomicI32::new(0),

@@ -41,6 +41,23 @@ pub(super) enum Text {
     Longest,
 }
 
+/// How commits go.
+pub(super) struct Committing {
+    /// What they carry: [`Text::Longest`] until the broker has taken that once.
+    text: Text,
+    /// Since when they fail.
+    failing_since: Option<Instant>,
+}
+
+impl Default for Committing {
+    fn default() -> Self {
+        Self {
+            text: Text::Longest,
+            failing_since: None,
+        }
+    }
+}
+
 /// One commit: of which assignments, and what.
 #[derive(Default)]
 pub(super) struct Commits {
@@ -98,23 +115,25 @@ impl Context {
     /// Commits what is new. `false`: the coordinator does not take it now, because of a rebalance or because it is not there;
     /// once that is over it does.
     pub(super) fn commit(&self, consumer: &BaseConsumer<Self>) -> bool {
-        let mut text = self
+        let mut committing = self
             .committing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if *text == Text::Longest {
-            *text = self.try_text(consumer);
+        if committing.text == Text::Longest {
+            committing.text = self.try_text(consumer);
         }
-        let commits = self.assignment.commits(match *text {
+        let commits = self.assignment.commits(match committing.text {
             Text::Longest => Text::None,
             known => known,
         });
         if commits.of.is_empty() {
+            self.nothing_is_left(&mut committing);
             return true;
         }
         let Err(error) = consumer.commit(&commits.offsets, CommitMode::Sync) else {
-            self.has_committed();
+            counter!(metric::COMMITS).increment(1);
             self.assignment.committed(commits);
+            self.nothing_is_left(&mut committing);
             return true;
         };
         match error.rdkafka_error_code() {
@@ -128,21 +147,17 @@ impl Context {
             }
             // The next commit carries them, or the next owner processes the records again.
             code => {
-                self.not_committed(&error);
+                self.not_committed(&mut committing, &error);
                 !code.is_some_and(passes)
             }
         }
     }
 
     /// Says so at once, and in `/ready` when it lasts: all that is finished meanwhile comes again after a restart.
-    fn not_committed(&self, error: &KafkaError) {
+    fn not_committed(&self, committing: &mut Committing, error: &KafkaError) {
         counter!(metric::COMMITS_FAILED).increment(1);
         tracing::warn!(%error, "offsets were not committed");
-        let mut since = self
-            .uncommitted_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let since = *since.get_or_insert_with(Instant::now);
+        let since = committing.failing_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= UNCOMMITTED_MAX {
             let reason = format!("offsets can't be committed: {error}");
             if self.commits.fails(&reason) {
@@ -151,13 +166,9 @@ impl Context {
         }
     }
 
-    fn has_committed(&self) {
-        counter!(metric::COMMITS).increment(1);
-        let mut since = self
-            .uncommitted_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if since.take().is_some() {
+    /// All that is done of what is owned is committed. That may be because its partitions are another's by now.
+    fn nothing_is_left(&self, committing: &mut Committing) {
+        if committing.failing_since.take().is_some() {
             self.commits.holds();
         }
     }
@@ -215,16 +226,13 @@ impl Context {
         consumer: &BaseConsumer<Self>,
         partitions: &TopicPartitionList,
     ) -> Option<TopicPartitionList> {
-        let mut committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
-        for _ in 1..COMMITTED_TRIES {
+        let ask = || {
+            let committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
             self.pulse.beat();
-            if committed.is_ok() {
-                break;
-            }
-            committed = consumer.committed_offsets(partitions.clone(), COMMITTED);
-        }
-        self.pulse.beat();
-        let mut committed = committed
+            committed
+        };
+        let mut committed = (1..COMMITTED_TRIES)
+            .fold(ask(), |committed, _| committed.or_else(|_| ask()))
             .inspect_err(|error| {
                 tracing::warn!(%error, "what the last owners had finished ahead of their offsets is not known and comes again");
             })

@@ -14,7 +14,7 @@ use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::assignment::{Assignment, PausePlan, Pauses};
-use super::committing::Text;
+use super::committing::Committing;
 use crate::engine::flow::Load;
 use crate::engine::observer::Board;
 use crate::journal::count;
@@ -46,11 +46,10 @@ pub(super) struct Context {
     pub(super) pause_all: AtomicBool,
     /// A group that has never committed begins with the first record.
     pub(super) from_earliest: bool,
-    /// Whether offsets can be committed, and since when not.
+    /// Whether offsets can be committed.
     pub(super) commits: Condition,
-    pub(super) uncommitted_since: Mutex<Option<Instant>>,
-    /// Held while a commit is under way. What they carry: [`Text::Longest`] until the broker has taken that once.
-    pub(super) committing: Mutex<Text>,
+    /// Held while a commit is under way.
+    pub(super) committing: Mutex<Committing>,
     pub(super) topic_missing: AtomicBool,
     pub(super) refused: AtomicBool,
     /// The broker answers, and refuses this client the group or a topic. That brokers answer is no sign that it is over.
