@@ -368,8 +368,6 @@ impl Breaker {
         };
         if self.outages.back().is_none_or(|last| last.closed.is_some()) {
             self.was_refused = false;
-        }
-        if self.outages.back().is_none_or(|last| last.closed.is_some()) {
             let oldest = self.failures().next().map(|(_, at)| at);
             let began = match self.ratio_is_reached() {
                 true => oldest,

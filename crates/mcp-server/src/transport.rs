@@ -35,9 +35,9 @@ use mcp_store::ArtifactLimits;
 use rmcp::model::RequestId;
 use rmcp::{ErrorData, ServerHandler};
 
-use crate::access::Access;
 use crate::access::gate::{PeerAddress, Principal, Refusal, StreamPermit};
 use crate::access::load::Room;
+use crate::access::{Access, ApiKey};
 use crate::artifacts::{self, Artifacts};
 use crate::caller::outbox::Outbox;
 use crate::caller::pending::Outcome;
@@ -165,10 +165,15 @@ impl Routes {
     }
 }
 
+/// Whose limits a request counts against.
+fn key_of<'a>(service: &'a Service, parts: &'a Parts) -> &'a Arc<ApiKey> {
+    let caller = parts.extensions.get::<Principal>();
+    caller.map_or(service.access.anonymous(), |caller| &caller.key)
+}
+
 /// An artifact, which takes a place and its room until it is read, as the answer of a call does.
 async fn artifact(service: &Service, artifacts: &Artifacts, parts: &Parts) -> Response {
-    let key = parts.extensions.get::<Principal>();
-    let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
+    let key = key_of(service, parts);
     let most = service.access.load().bytes_max();
     let largest = ArtifactLimits::default().each.min(most);
     let held = match Held::take(service, key, largest) {
@@ -208,8 +213,7 @@ async fn read(service: &Service, request: Request) -> Result<(Parts, Bytes, Room
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(refuse("wrong-content-type", status, what.into()));
     }
-    let key = parts.extensions.get::<Principal>();
-    let key = key.map_or(service.access.anonymous(), |caller| &caller.key);
+    let key = key_of(service, &parts);
     let read = body::read(body, service.body_max, &service.access, key).await;
     let (why, status, bad) = match read {
         Ok((body, room)) => return Ok((parts, body, room)),

@@ -199,10 +199,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
         self.wake(now);
         loop {
             let lanes = &self.lanes;
-            let id = self.ready.pop(|id| {
-                let head = lanes.get(id).and_then(|lane| lane.queue.front());
-                head.is_none_or(&allowed)
-            })?;
+            let id = self.ready.pop(|id| head(lanes, id).is_none_or(&allowed))?;
             if let Some(job) = self.take(id) {
                 return Some((id, job));
             }
@@ -217,10 +214,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     ) -> Option<(LaneId<N>, J)> {
         self.wake(now);
         let lanes = &self.lanes;
-        let is_liked = |id: &LaneId<N>| {
-            let head = lanes.get(id).and_then(|lane| lane.queue.front());
-            head.is_some_and(&prefers)
-        };
+        let is_liked = |id: &LaneId<N>| head(lanes, id).is_some_and(&prefers);
         if let Some(id) = self.ready.pop_where(is_liked)
             && let Some(job) = self.take(id)
         {
@@ -232,10 +226,7 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
     /// Whether one of the jobs that may run now is as `wanted`.
     pub fn any_ready(&self, wanted: impl Fn(&J) -> bool) -> bool {
         let mut lanes = self.ready.groups.values().flatten();
-        lanes.any(|id| {
-            let head = self.lanes.get(id).and_then(|lane| lane.queue.front());
-            head.is_some_and(&wanted)
-        })
+        lanes.any(|id| head(&self.lanes, id).is_some_and(&wanted))
     }
 
     fn take(&mut self, id: LaneId<N>) -> Option<J> {
@@ -366,6 +357,14 @@ impl<N: Copy + Ord + Hash, J: Queued> Scheduler<N, J> {
             self.ready.push_front(group, id);
         }
     }
+}
+
+/// The next job of a lane.
+fn head<'a, N: Hash + Eq, J>(
+    lanes: &'a HashMap<LaneId<N>, Lane<J>>,
+    id: &LaneId<N>,
+) -> Option<&'a J> {
+    lanes.get(id)?.queue.front()
 }
 
 #[cfg(test)]

@@ -181,11 +181,7 @@ async fn few_jobs_are_not_dead_lettered_for_a_server_that_is_not_ready() {
 #[tokio::test]
 async fn jobs_that_are_their_own_trouble_do_not_keep_the_server_from_the_others() {
     let setting = Setting::new(Kafka::shared().await, "own-troubles", 1).await;
-    let server = StubServer::start(async |call| match &*call.tool {
-        "bad" => Reply::status(500),
-        _ => Reply::text("done"),
-    })
-    .await;
+    let server = with_a_bad_tool(500).await;
     server.set_readiness(200);
     let (bad, good) = (ids("bad", 12), ids("good", 20));
     setting
@@ -304,11 +300,7 @@ async fn a_refusal_that_has_passed_by_the_second_call_costs_nothing() {
 #[tokio::test]
 async fn a_job_that_fails_while_others_do_not_ends_though_the_server_refuses_to_list_its_tools() {
     let setting = Setting::new(Kafka::shared().await, "no-listing", 1).await;
-    let server = StubServer::start(async |call| match &*call.tool {
-        "bad" => Reply::status(403),
-        _ => Reply::text("done"),
-    })
-    .await;
+    let server = with_a_bad_tool(403).await;
     server.set_listing(403);
     setting.submit(tool_job("bad", "bad")).await;
     let worker = setting.worker(&server).start().await;
@@ -323,11 +315,7 @@ async fn a_job_that_fails_while_others_do_not_ends_though_the_server_refuses_to_
 #[tokio::test]
 async fn a_refused_job_with_another_behind_it_does_not_keep_the_server_from_other_keys() {
     let setting = Setting::new(Kafka::shared().await, "own-refusal", 1).await;
-    let server = StubServer::start(async |call| match &*call.tool {
-        "bad" => Reply::status(403),
-        _ => Reply::text("done"),
-    })
-    .await;
+    let server = with_a_bad_tool(403).await;
     setting.submit(tool_job("bad", "bad").key("k")).await;
     setting.submit(tool_job("behind", "x").key("k")).await;
     let worker = setting.worker(&server).start().await;
@@ -337,6 +325,17 @@ async fn a_refused_job_with_another_behind_it_does_not_keep_the_server_from_othe
     let code = letters[0].header("mcp.error.code");
     assert_eq!(code.as_deref(), Some("forbidden"));
     setting.wait_all_committed().await;
+}
+
+/// A server that answers the tool `bad` with `status`, and any other one well.
+async fn with_a_bad_tool(status: u16) -> StubServer {
+    StubServer::start(move |call| async move {
+        match &*call.tool {
+            "bad" => Reply::status(status),
+            _ => Reply::text("done"),
+        }
+    })
+    .await
 }
 
 fn answered_ok(server: &StubServer, jobs: &[String]) -> bool {

@@ -1,4 +1,7 @@
-//! The partitions that this member owns, with their trackers. Behind a lock that nobody holds while waiting for another.
+//! The partitions that this member owns, with their trackers. Behind a lock that nobody holds while waiting for another:
+//! the poll thread works on them, and the committing one reads what is to be committed.
+
+mod beginning;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -483,6 +486,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-mod beginning;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,6 @@ use crate::engine::tracker::Arrival;
 
 /// How long setting the client to an offset may take.
 const SEEK: Duration = Duration::from_secs(5);
-
 /// The same where nothing depends on it now.
 const BEGIN: Duration = Duration::from_secs(1);
 
