@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use mcp_testkit::{Kafka, Reply, StubServer, TokenEndpoint};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::setting::{Setting, tool_job};
 use crate::worker::WorkerBuilder;
@@ -19,8 +19,10 @@ pub(crate) fn with_properties(
         worker = match &*name {
             "bootstrap.servers" => worker.var("KAFKA_BROKERS", value),
             "sasl.password" => {
-                let path = folder.path().join("password");
-                fs::write(&path, format!("{value}\n")).expect("a writable folder");
+                // A file of its own: another worker may be reading its at this moment.
+                let file = NamedTempFile::new_in(folder).expect("a writable folder");
+                let (_, path) = file.keep().expect("a file that stays");
+                fs::write(&path, format!("{value}\n")).expect("a writable file");
                 worker.var(&format!("{variable}_FILE"), path.display())
             }
             _ => worker.var(&variable, value),
