@@ -209,7 +209,7 @@ fn policy(folder: &TempDir, more: &str) -> String {
         [[command]]
         name = "python"
         path = {python:?}
-        args = [{scripts:?}, "*"]
+        args = [{scripts:?}, "**"]
         env = ["API_TOKEN"]
         read = [{data:?}]
         write = [{folder:?}]

