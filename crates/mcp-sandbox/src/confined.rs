@@ -77,9 +77,15 @@ pub enum ConfinedError {
         /// How large it may be.
         max: usize,
     },
-    /// It took too long, by the clock or of the processor, and was killed.
+    /// It needed more of the processor than it may have, in seconds, and was killed.
+    #[error("it needed more than {0} s of the processor")]
+    OutOfTime(u64),
+    /// It took too long by the clock and was killed: it waited, or the machine had no time for it.
     #[error("it did not end within {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// Something else killed it: the kernel, mostly, when the machine or the container has no memory left.
+    #[error("it was killed from outside, as by a kernel that has no memory left")]
+    Killed,
     /// It needed more memory than it may have.
     #[error("it needed more than {0} bytes of memory")]
     OutOfMemory(u64),
@@ -158,12 +164,17 @@ impl Confined {
         self
     }
 
-    /// Time by the clock (10 s), from its start to the end of its output. Processor time has the same bound, in seconds
-    /// and rounded up, so that it ends even if this process dies.
+    /// Time by the clock (10 s), from its start to the end of its output.
     #[must_use]
     pub fn wall_clock(mut self, max: Duration) -> Self {
         self.wall_clock = max;
-        self.confinement.resources.cpu_seconds = max.as_secs() + 1;
+        self
+    }
+
+    /// Time of the processor, in seconds (10).
+    #[must_use]
+    pub fn cpu_seconds(mut self, max: u64) -> Self {
+        self.confinement.resources.cpu_seconds = max;
         self
     }
 
@@ -265,8 +276,12 @@ impl Confined {
         if said.contains(OUT_OF_MEMORY) {
             return ConfinedError::OutOfMemory(self.confinement.resources.memory_bytes);
         }
-        if status.signal() == Some(libc::SIGXCPU) {
-            return ConfinedError::Timeout(self.wall_clock);
+        match status.signal() {
+            Some(libc::SIGXCPU) => {
+                return ConfinedError::OutOfTime(self.confinement.resources.cpu_seconds);
+            }
+            Some(libc::SIGKILL) => return ConfinedError::Killed,
+            _ => {}
         }
         let colon = if said.is_empty() { "" } else { ": " };
         ConfinedError::Crashed(format!("it ended with {status}{colon}{said}"))

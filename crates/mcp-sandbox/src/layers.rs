@@ -114,7 +114,11 @@ impl Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.layer, self.why)
+        write!(f, "{} ({})", self.layer, self.why)?;
+        if !self.is_a_loss() {
+            f.write_str(", which the launcher's watch makes up for")?;
+        }
+        Ok(())
     }
 }
 

@@ -215,6 +215,19 @@ impl LaunchPolicy {
         &self.limits
     }
 
+    /// What all programs at once may have of memory, if they are those that may have most; none where none may be started.
+    pub fn memory_bytes_in_all(&self) -> Option<u64> {
+        let of_each = self
+            .commands
+            .iter()
+            .map(|rule| rule.limits.as_ref().unwrap_or(&self.limits).memory_bytes);
+        Some(
+            of_each
+                .max()?
+                .saturating_mul(self.limits.concurrency as u64),
+        )
+    }
+
     pub(crate) fn run_as(&self) -> Option<RunAs> {
         self.run_as
     }

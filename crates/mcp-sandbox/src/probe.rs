@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::layers::resources::Resources;
 use crate::layers::{Confinement, Layer, Missing};
-use crate::process::{boxed, cgroup};
+use crate::process::{boxed, cgroup, watch};
 
 /// Longer than a start takes on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +49,14 @@ impl Probe {
         cgroup: Option<&Path>,
     ) -> Result<Vec<Missing>, ProbeError> {
         let mut missing = self.of_the_kernel(launcher, confinement).await?;
+        if confinement.has(Layer::Watch)
+            && let Some(why) = watch::lacks()
+        {
+            missing.push(Missing {
+                layer: Layer::Watch,
+                why,
+            });
+        }
         // Looked at each time: the folder is another one under another policy, and the operator may mend it.
         if confinement.has(Layer::Cgroup)
             && let Some(why) = cgroup.and_then(cgroup::lacks)
@@ -58,6 +67,25 @@ impl Probe {
             });
         }
         Ok(missing)
+    }
+
+    /// Why no program can be moved into a cgroup below `parent`, found out by moving a process there.
+    pub(crate) async fn refused_by(
+        launcher: &Path,
+        parent: &Path,
+        resources: &Resources,
+    ) -> Option<Missing> {
+        let idle = || idle(launcher);
+        let tried = timeout(PATIENCE, cgroup::try_out(parent, resources, idle)).await;
+        let why = match tried {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "moving a process there does not end".into(),
+        };
+        Some(Missing {
+            layer: Layer::Cgroup,
+            why,
+        })
     }
 
     async fn of_the_kernel(
@@ -100,8 +128,9 @@ async fn ask(launcher: &Path, asked: &[u8]) -> Result<Vec<Missing>, ProbeError> 
     found.map_err(ProbeError::Refused)
 }
 
-async fn run(launcher: &Path, asked: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut child = Command::new(launcher)
+/// A process that waits for what it is to try.
+fn idle(launcher: &Path) -> std::io::Result<Child> {
+    Command::new(launcher)
         .arg0("mcp-box")
         .args([boxed::ARGUMENT, boxed::PROBE])
         .env_clear()
@@ -110,7 +139,11 @@ async fn run(launcher: &Path, asked: &[u8]) -> std::io::Result<Vec<u8>> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
-        .spawn()?;
+        .spawn()
+}
+
+async fn run(launcher: &Path, asked: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut child = idle(launcher)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(asked).await?;
     }

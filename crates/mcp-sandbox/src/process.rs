@@ -23,4 +23,4 @@ pub(crate) mod orphans;
 pub(crate) mod running;
 mod scratch;
 mod tree;
-mod watch;
+pub(crate) mod watch;

@@ -137,8 +137,18 @@ impl Sandbox {
     /// # Errors
     /// When it can't be found out: then most likely no program can be started either.
     pub async fn missing(&self) -> Result<Vec<Missing>, String> {
-        let missing = self.missing_under(&self.policy()).await;
-        missing.map_err(|error| error.to_string())
+        let policy = self.policy();
+        let missing = self.missing_under(&policy).await;
+        let mut missing = missing.map_err(|error| error.to_string())?;
+        // At a launch the box itself tries it.
+        if self.layers.contains(&Layer::Cgroup)
+            && let Some(parent) = policy.cgroup()
+            && missing.iter().all(|missing| missing.layer != Layer::Cgroup)
+        {
+            let resources = policy.limits().resources();
+            missing.extend(Probe::refused_by(&self.launcher, parent, &resources).await);
+        }
+        Ok(missing)
     }
 
     async fn missing_under(&self, policy: &LaunchPolicy) -> Result<Vec<Missing>, ProbeError> {

@@ -1,7 +1,7 @@
 //! What `server_initialize` may start, how that is boxed in, and how changes of the policy are taken up.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mcp_runtime::Conditions;
@@ -110,6 +110,7 @@ impl LaunchConfig {
         ready: &Conditions,
         stop: CancellationToken,
     ) {
+        compare_memory(&sandbox.policy());
         let changed = Notify::new();
         let told = stop.run_until_cancelled(self.keep_telling(sandbox, ready, &changed));
         let Some(file) = self.file.clone() else {
@@ -120,6 +121,7 @@ impl LaunchConfig {
             let policy = file.read(&texts[0])?;
             let names: Vec<_> = policy.command_names().collect();
             let done = format!("in force, with the commands {names:?}");
+            compare_memory(&policy);
             sandbox.replace_policy(policy);
             changed.notify_one();
             Ok(done)
@@ -135,58 +137,100 @@ impl LaunchConfig {
         let notice = ready.notice("sandbox");
         let mut told = None;
         loop {
-            let lacking = measure(lacks(sandbox).await);
+            let lacking = Lacking::of(lacks(sandbox).await);
             match &lacking {
-                Some(text) => notice.says(text),
+                Some(lacking) => notice.says(&lacking.text),
                 None => notice.clear(),
             }
             if lacking != told {
-                self.log(lacking.as_deref());
+                self.log(lacking.as_ref());
                 told = lacking;
             }
             let _ = timeout(LOOK, changed.notified()).await;
         }
     }
 
-    fn log(&self, lacking: Option<&str>) {
+    fn log(&self, lacking: Option<&Lacking>) {
         match (lacking, self.mode) {
-            (Some(text), Mode::BestEffort) => {
-                tracing::warn!("programs are boxed in without: {text}");
-            }
-            (Some(text), Mode::Require) => tracing::error!(
-                "no program is started (MCP_SANDBOX=require), for this is missing: {text}"
-            ),
             (None, _) => tracing::info!("programs are boxed in with nothing missing again"),
+            (Some(lacking), Mode::Require) if lacking.is_a_loss => tracing::error!(
+                "no program is started (MCP_SANDBOX=require), for this is missing: {lacking}",
+                lacking = lacking.text
+            ),
+            (Some(lacking), _) => {
+                tracing::warn!("programs are boxed in without: {}", lacking.text);
+            }
         }
     }
 }
 
-/// Sets the metric of each layer; what is missing in one sentence, if anything is.
-fn measure(lacks: Result<Vec<Missing>, String>) -> Option<String> {
-    for layer in Layer::ALL {
-        let is_missing = match &lacks {
-            Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
-            Err(_) => true,
-        };
-        gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
-    }
-    match lacks {
-        Ok(lacks) if lacks.is_empty() => None,
-        Ok(lacks) => {
-            let texts: Vec<_> = lacks.iter().map(ToString::to_string).collect();
-            Some(texts.join("; "))
+/// What is missing.
+#[derive(PartialEq)]
+struct Lacking {
+    /// One sentence.
+    text: String,
+    /// Whether nothing makes up for some of it.
+    is_a_loss: bool,
+}
+
+impl Lacking {
+    /// Sets the metric of each layer, too.
+    fn of(lacks: Result<Vec<Missing>, String>) -> Option<Self> {
+        for layer in Layer::ALL {
+            let is_missing = match &lacks {
+                Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
+                Err(_) => true,
+            };
+            gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
         }
-        Err(error) => Some(error),
+        match lacks {
+            Ok(lacks) if lacks.is_empty() => None,
+            Ok(lacks) => Some(Self {
+                is_a_loss: lacks.iter().any(Missing::is_a_loss),
+                text: lacks
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            }),
+            Err(text) => Some(Self {
+                text,
+                is_a_loss: true,
+            }),
+        }
     }
 }
 
-/// The layers that are missing and that nothing makes up for, or why no program can be boxed in at all. Without a command
-/// in the policy nothing is missing.
+/// The layers that are missing, or why no process can be boxed in at all.
 async fn lacks(sandbox: &Sandbox) -> Result<Vec<Missing>, String> {
-    if sandbox.policy().command_names().next().is_none() {
-        return Ok(Vec::new());
-    }
     let mut missing = sandbox.missing().await?;
-    missing.retain(Missing::is_a_loss);
+    if sandbox.policy().command_names().next().is_none() {
+        // Pictures are still checked in a box, by a process that starts no others: nothing is to be counted.
+        missing.retain(Missing::is_a_loss);
+    }
     Ok(missing)
+}
+
+/// Says so where programs together may have more memory than the container that this server is in.
+fn compare_memory(policy: &LaunchPolicy) {
+    let (Some(programs), Some(container)) = (policy.memory_bytes_in_all(), container_memory())
+    else {
+        return;
+    };
+    if programs > container {
+        tracing::warn!(
+            programs,
+            container,
+            "programs may have more memory together than there is: where they take it, the kernel ends one of them; lower \
+             `memory_bytes` or `concurrency` in the launch policy, or give the container more"
+        );
+    }
+}
+
+/// The memory limit of the cgroup that this process is in, in bytes (cgroups(7), version 2).
+fn container_memory() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let file = Path::new("/sys/fs/cgroup").join(own).join("memory.max");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }

@@ -72,8 +72,11 @@ fn become_program(order: &Order, launcher: Option<Pid>) -> String {
 fn confine(order: &Order, launcher: Option<Pid>) -> Result<(), Box<dyn std::error::Error>> {
     // A session and a group of its own: what it signals as a group is itself.
     setsid()?;
-    if let Some(cgroup) = &order.cgroup {
-        cgroup::join(cgroup)?;
+    if let Some(cgroup) = &order.cgroup
+        && let Err(error) = cgroup::join(cgroup)
+        && order.confinement.require
+    {
+        return Err(error.into());
     }
     let begun = order.confinement.begin()?;
     // As the user that it is now: the folder may be that user's alone.

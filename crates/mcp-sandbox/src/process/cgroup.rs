@@ -7,18 +7,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
-use rustix::process::getpid;
+use tokio::process::Child;
 
 use crate::layers::resources::Resources;
 
-/// A cgroup that this process has made.
+/// A cgroup that goes with this value.
 pub(super) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one below `parent`, whose `cgroup.subtree_control` has `cpu`, `memory` and `pids`.
-    pub(super) fn make(parent: &Path, resources: &Resources) -> io::Result<Self> {
-        let path = parent.join(format!("mcp-launch-{}", getpid().as_raw_pid()));
+    /// Makes the one at `path`; the `cgroup.subtree_control` of the folder above has `cpu`, `memory` and `pids`.
+    pub(super) fn make(path: PathBuf, resources: &Resources) -> io::Result<Self> {
         fs::create_dir(&path).map_err(|error| named(&path, error))?;
         let cgroup = Self(path);
         for (file, text) in [
@@ -34,13 +32,23 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
     /// Ends everything in it, also what is just being forked.
     pub(super) fn kill(&self) {
         let _ = self.write("cgroup.kill", "1");
+    }
+
+    /// The one at `path`, which a launcher that was killed has left.
+    pub(super) fn left(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Whether the kernel ended a process in it because all of them had more memory than they may have together.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.0.join("memory.events")).unwrap_or_default();
+        let kills = events
+            .lines()
+            .find_map(|line| line.strip_prefix("oom_kill "));
+        kills.is_some_and(|count| count.trim() != "0")
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {
@@ -67,7 +75,7 @@ pub(super) fn join(path: &Path) -> io::Result<()> {
     fs::write(&file, "0").map_err(|error| named(&file, error))
 }
 
-/// Why no cgroup with every limit can be made below `parent`.
+/// Why no cgroup with every limit can be made below `parent`, as far as a look tells.
 pub(crate) fn lacks(parent: &Path) -> Option<String> {
     let shown = parent.display();
     let Ok(given) = fs::read_to_string(parent.join("cgroup.subtree_control")) else {
@@ -81,9 +89,28 @@ pub(crate) fn lacks(parent: &Path) -> Option<String> {
         let lacking = lacking.join(", ");
         return Some(format!("{shown} gives its children no {lacking}"));
     }
-    access(parent, Access::WRITE_OK)
-        .err()
-        .map(|error| format!("{shown}: {error}"))
+    None
+}
+
+/// Makes a cgroup below `parent` and moves a process into it, as a launch does: who may write to the folder may still not
+/// move processes there from where the server is (cgroups(7), "delegation containment"). `idle` starts a process that
+/// ends when it is told to.
+pub(crate) async fn try_out(
+    parent: &Path,
+    resources: &Resources,
+    idle: impl FnOnce() -> io::Result<Child>,
+) -> io::Result<()> {
+    // A name that is free: that of a folder that exists only here.
+    let name = tempfile::Builder::new().prefix("mcp-probe-").tempdir()?;
+    let name = name.path().file_name().unwrap_or_default().to_owned();
+    let cgroup = Cgroup::make(parent.join(name), resources)?;
+    let mut child = idle()?;
+    let moved = match child.id() {
+        Some(pid) => cgroup.write("cgroup.procs", &pid.to_string()),
+        None => Ok(()),
+    };
+    let _ = child.kill().await;
+    moved
 }
 
 fn named(path: &Path, error: io::Error) -> io::Error {

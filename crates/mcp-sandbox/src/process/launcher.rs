@@ -124,6 +124,14 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, mut order: Order) -> io:
             }
         }
     };
+    let report = match report {
+        Report::Exited(_) | Report::Signalled(_)
+            if cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory) =>
+        {
+            Report::Exceeded(watch::too_much_memory(resources.memory_bytes))
+        }
+        report => report,
+    };
     let grace = match report {
         Report::Stopped => STOP_GRACE,
         Report::NotStarted(_) | Report::Exited(_) | Report::Signalled(_) => LEFTOVER_GRACE,
@@ -147,12 +155,12 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, mut order: Order) -> io:
 /// Makes the program's cgroup, where the operator has named a folder for it.
 fn cgroup(order: &mut Order) -> io::Result<Option<Cgroup>> {
     let has = order.confinement.has(Layer::Cgroup);
-    let Some(parent) = order.cgroup.take().filter(|_| has) else {
+    let Some(path) = order.cgroup.take().filter(|_| has) else {
         return Ok(None);
     };
-    match Cgroup::make(&parent, &order.confinement.resources) {
+    match Cgroup::make(path.clone(), &order.confinement.resources) {
         Ok(cgroup) => {
-            order.cgroup = Some(cgroup.path().to_owned());
+            order.cgroup = Some(path);
             Ok(Some(cgroup))
         }
         Err(error) if order.confinement.require => Err(error),

@@ -32,7 +32,7 @@ pub(crate) struct Order {
     pub(crate) scratch: PathBuf,
     /// How it is boxed in.
     pub(crate) confinement: Confinement,
-    /// From server to launcher: below which folder to make a cgroup; from launcher to box: which one to join.
+    /// The program's own, which the launcher makes and removes; none where the operator has named no folder for it.
     pub(crate) cgroup: Option<PathBuf>,
 }
 

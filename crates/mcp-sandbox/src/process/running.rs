@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::cgroup::Cgroup;
 use super::launcher::ARGUMENT;
 use super::messages::{self, Order, Report};
 use super::orphans;
@@ -83,6 +84,7 @@ impl Running {
         let order = order(launch, confinement, scratch.clone());
         let guard = Guard {
             child,
+            cgroup: order.cgroup.clone(),
             scratch,
             permit,
             stop: stop.clone(),
@@ -162,15 +164,22 @@ fn order(launch: &Launch, mut confinement: Confinement, scratch: PathBuf) -> Ord
         args: launch.args.clone(),
         env,
         dir: launch.dir.clone().unwrap_or_else(|| scratch.clone()),
-        scratch,
         confinement,
-        cgroup: launch.cgroup.clone(),
+        cgroup: cgroup_of(launch, &scratch),
+        scratch,
     }
+}
+
+/// The program's own cgroup. It has the private folder's name, which nobody else has: neither another server beside this
+/// one nor, where both share the folder above, one in another container.
+fn cgroup_of(launch: &Launch, scratch: &Path) -> Option<PathBuf> {
+    Some(launch.cgroup.as_deref()?.join(scratch.file_name()?))
 }
 
 /// Sees a launcher to its end.
 struct Guard {
     child: Child,
+    cgroup: Option<PathBuf>,
     scratch: PathBuf,
     permit: Arc<Permit>,
     stop: CancellationToken,
@@ -207,6 +216,10 @@ impl Guard {
         let mut all_gone = clean;
         if !clean {
             tracing::warn!(?status, "a launcher did not end well: ending what it left");
+            let cgroup = self.cgroup.take().map(Cgroup::left);
+            if let Some(cgroup) = &cgroup {
+                cgroup.kill();
+            }
             all_gone = orphans::sweep(Instant::now() + SWEEP).await;
         }
         let mut text = Vec::new();

@@ -20,7 +20,8 @@ pub(crate) struct Entry {
     pub(crate) resident: u64,
 }
 
-/// All processes that this one may see. One that ends meanwhile is left out.
+/// All processes that this one may see. One that ends meanwhile is left out, and so is one that `/proc` does not show to
+/// this user ([`watch::lacks`](super::watch::lacks)).
 ///
 /// # Errors
 /// `/proc` can't be read, so nothing is known: least of all that there are none.
@@ -34,7 +35,7 @@ pub(crate) fn processes() -> io::Result<Vec<Entry>> {
         };
         match fs::read(entry.path().join("stat")) {
             Ok(stat) => found.extend(parse(pid, &stat)),
-            Err(error) if has_ended(&error) => {}
+            Err(error) if has_ended(&error) || is_hidden(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -43,6 +44,11 @@ pub(crate) fn processes() -> io::Result<Vec<Entry>> {
 
 fn has_ended(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// `/proc` is mounted with `hidepid=1`; with 2, such a process is not listed at all.
+fn is_hidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// The command name in the second field may hold anything, also `)`, so fields are counted from the last one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::process::Pid;
+use rustix::thread::{CapabilitySet, capabilities};
 use tokio::time::Instant;
 
 use super::tree::{self, Entry};
@@ -58,6 +59,40 @@ pub(super) fn excess(root: Pid, resources: &Resources) -> Option<String> {
         .then(|| format!("used {bytes} bytes of memory, {most} are allowed (`memory_bytes`)"))
 }
 
+/// What is said where the kernel found the same, in a cgroup.
+pub(super) fn too_much_memory(most: u64) -> String {
+    format!("used more memory than the {most} bytes that are allowed (`memory_bytes`)")
+}
+
+/// Why processes can't be watched here: `/proc` shows this user its own processes alone, and a program has ways to make its
+/// processes nobody's.
+pub(crate) fn lacks() -> Option<String> {
+    let may_look =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    if may_look {
+        return None;
+    }
+    match std::fs::read_to_string("/proc/self/mountinfo") {
+        Ok(mounts) => hides(&mounts).then(|| "/proc is mounted with `hidepid`".into()),
+        Err(error) => Some(format!("/proc/self/mountinfo: {error}")),
+    }
+}
+
+/// Whether the last thing mounted on `/proc` hides processes (proc(5), mount options).
+fn hides(mounts: &str) -> bool {
+    let of_proc = mounts.lines().filter_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let is_there = before.split(' ').nth(4)? == "/proc";
+        is_there.then(|| after.rsplit(' ').next())?
+    });
+    of_proc.last().is_some_and(|options| {
+        let value = options
+            .split(',')
+            .find_map(|option| option.strip_prefix("hidepid="));
+        !matches!(value, None | Some("0" | "off"))
+    })
+}
+
 /// The process's proportional share of its memory, in bytes.
 fn share(pid: Pid) -> Option<u64> {
     let path = format!("/proc/{}/smaps_rollup", pid.as_raw_pid());
@@ -65,4 +100,31 @@ fn share(pid: Pid) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hides;
+
+    #[test]
+    fn a_proc_that_hides_processes_is_told_from_one_that_shows_them() {
+        let line = |options: &str| {
+            format!(
+                "24 1 0:22 / /proc rw,relatime - proc proc {options}\n31 24 0:30 / /proc/sys rw - proc proc rw\n"
+            )
+        };
+        for options in ["rw", "rw,gid=4", "rw,hidepid=0", "rw,hidepid=off"] {
+            assert!(!hides(&line(options)), "{options}");
+        }
+        for options in [
+            "rw,hidepid=1",
+            "rw,hidepid=invisible",
+            "rw,gid=4,hidepid=ptraceable",
+        ] {
+            assert!(hides(&line(options)), "{options}");
+        }
+        let covered = [line("rw,hidepid=2"), line("rw")].concat();
+        assert!(!hides(&covered), "the last one counts");
+        assert!(!hides(""));
+    }
 }

@@ -56,6 +56,8 @@ async fn it_is_bounded_in_time_memory_and_size() {
             "{error:?}"
         );
     }
+    let error = confined("spin").cpu_seconds(1).run(b"").await.unwrap_err();
+    assert!(matches!(error, ConfinedError::OutOfTime(1)), "{error:?}");
     let error = confined("allocate")
         .memory_bytes(50 << 20)
         .run(b"")
