@@ -2,10 +2,16 @@
 
 use super::u16_be;
 
-/// Width and height of the only frame. A file with several frames is none for us: decoders differ in which they take.
+/// Most scans of a progressive file, of which encoders write a dozen. Decoders go through the whole picture for each, and an
+/// empty one costs a file ten bytes.
+const SCANS_MAX: usize = 64;
+
+/// Width and height of the only frame. A file with several frames is none for us: decoders differ in which they take. Nor
+/// is one with more than [`SCANS_MAX`] scans.
 pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     (bytes.get(..3)? == [0xff, 0xd8, 0xff]).then_some(())?;
     let mut found = None;
+    let mut scans = 0;
     let mut at = 2;
     loop {
         // Between segments, and in the coded pixels, anything up to the next marker is skipped.
@@ -21,6 +27,10 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
             0x01 | 0xd0..=0xd8 => {}
             _ => {
                 let length = usize::try_from(u16_be(bytes, at)?).ok()?;
+                scans += usize::from(marker == 0xda);
+                if scans > SCANS_MAX {
+                    return None;
+                }
                 if is_frame(marker) {
                     if found.is_some() {
                         return None;

@@ -60,6 +60,17 @@ fn two_frames_are_none() {
 }
 
 #[test]
+fn more_scans_than_any_encoder_writes_are_none() {
+    let of_scans = |count: usize| {
+        let scans = b"\xff\xda\0\x02a".repeat(count);
+        let frame = b"\xff\xd8\xff\xc2\0\x0b\x08\0\x02\0\x02\x01\x01\x11\0";
+        [frame.as_slice(), &scans, b"\xff\xd9"].concat()
+    };
+    assert_eq!(jpeg::size(&of_scans(64)), Some((2, 2)));
+    assert_eq!(jpeg::size(&of_scans(65)), None);
+}
+
+#[test]
 fn the_bytes_must_be_what_the_type_says() {
     let says = |media_type: &str| embedded(&format!("data:{media_type};base64,{PNG}"), 1000);
     assert_eq!(says("image/jpeg"), Err(Refusal::Mismatch));

@@ -629,8 +629,8 @@ fn texts(add: Add<'_>) {
 }
 
 fn images(add: Add<'_>) {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     let image = |pixels: u32| {
-        use base64::{Engine, engine::general_purpose::STANDARD};
         let pixmap = resvg::tiny_skia::Pixmap::new(pixels, pixels).expect("it is small");
         let png = pixmap.encode_png().expect("it can be encoded");
         format!(
@@ -663,6 +663,35 @@ fn images(add: Add<'_>) {
             " \n".repeat(150_000)
         )),
     );
+    for scans in [64, 15_000] {
+        add(
+            &format!("image-jpeg-of-{scans}-scans"),
+            svg(&format!(
+                "<image width='100' height='100' href='data:image/jpeg;base64,{}'/>",
+                STANDARD.encode(jpeg_of_scans(scans))
+            )),
+        );
+    }
+}
+
+/// A progressive JPEG of 1024 × 1024 grey pixels. Each scan but the first says in two bytes that it changes nothing.
+fn jpeg_of_scans(scans: usize) -> Vec<u8> {
+    let mut jpeg = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
+    jpeg.extend([1; 64]);
+    jpeg.extend(b"\xff\xc2\0\x0b\x08\x04\0\x04\0\x01\x01\x11\0");
+    // Two tables of Huffman codes with one code each: of DC for "no difference", of AC for "so many blocks end here".
+    for (table, symbol) in [(0x00, 0x00), (0x10, 0xe0)] {
+        jpeg.extend([0xff, 0xc4, 0, 20, table, 1]);
+        jpeg.extend([0; 15]);
+        jpeg.push(symbol);
+    }
+    jpeg.extend(b"\xff\xda\0\x08\x01\x01\0\0\0\0");
+    jpeg.extend([0; 128 * 128 / 8]);
+    for _ in 1..scans {
+        jpeg.extend(b"\xff\xda\0\x08\x01\x01\0\x01\x3f\0\0\0");
+    }
+    jpeg.extend(b"\xff\xd9");
+    jpeg
 }
 
 fn tags(add: Add<'_>) {
