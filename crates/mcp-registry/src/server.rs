@@ -20,7 +20,7 @@ const TURNING: [RangeInclusive<char>; 3] = [
     '\u{202a}'..='\u{202e}',
     '\u{2066}'..='\u{2069}',
 ];
-/// Characters that no URI has (RFC 3986 §2) and that break out of an attribute of HTML.
+/// Characters that no URI has (RFC 3986 §2), beside those that [mislead](misleads), and that break out of an attribute of HTML.
 const NO_URI: [char; 8] = ['"', '\'', '<', '>', ' ', '\t', '\n', '\r'];
 
 type Object = Map<String, Value>;
@@ -54,7 +54,7 @@ pub(crate) fn check(server: &Object, issues: &mut Issues) {
     }
     if let Some(url) = text(server, "websiteUrl") {
         let place = root.field("websiteUrl");
-        if !is_https(url) || url.contains(NO_URI) {
+        if !is_https(url) || url.contains(is_no_uri) {
             issues.add(
                 &place,
                 "website-url",
@@ -153,6 +153,11 @@ fn check_meta(meta: &Object, place: &Place<'_>, issues: &mut Issues) {
 /// Whether a text that shows it may look like another one. Line ends are for descriptions.
 fn misleads(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t')) || TURNING.iter().any(|range| range.contains(&c))
+}
+
+/// Whether a character is none of a URI.
+pub(crate) fn is_no_uri(c: char) -> bool {
+    NO_URI.contains(&c) || misleads(c)
 }
 
 fn is_https(url: &str) -> bool {

@@ -101,7 +101,7 @@ fn check_url<'a>(
         return None;
     }
     let Some(template) = UrlTemplate::parse(url) else {
-        issues.add(place, "url", "must be an http or https URL with a host");
+        issues.add(place, "url", "must be an http or https URL with a host, and with quotes, angle brackets, spaces and control characters percent-encoded");
         return None;
     };
     for variable in &template.variables {

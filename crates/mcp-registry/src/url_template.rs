@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::server::is_no_uri;
+
 /// What stands for a variable while the URL is parsed: a port number behind a colon, a name elsewhere.
 const PORT: &str = "8080";
 const NAME: &str = "placeholder";
@@ -20,6 +22,10 @@ impl<'a> UrlTemplate<'a> {
     /// Reads one; nothing for what is none.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (variables, filled) = fill(text);
+        // The URL standard takes them out or encodes them; what is stored and compared is the text.
+        if filled.contains(is_no_uri) || text.contains(char::is_control) {
+            return None;
+        }
         // The URL standard skips what does not belong before a host, so that `https:///path` would have the host `path`.
         let behind = filled
             .strip_prefix("https://")
@@ -111,6 +117,12 @@ mod tests {
             "https://?q",
             "mcp",
             "{url}",
+            "https://h/a\0",
+            "https://h/\u{7f}",
+            "https://h/{a\0}",
+            "https://h/ ",
+            "https://h/<a>",
+            "https://h/\u{202e}a",
         ] {
             assert!(UrlTemplate::parse(text).is_none(), "{text}");
         }
