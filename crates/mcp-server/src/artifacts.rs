@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 use mcp_core::{ArtifactRef, Failure};
-use mcp_store::{Artifact, ArtifactId, ArtifactStore, StoreError};
+use mcp_store::{Artifact, ArtifactId, ArtifactStore, StoreError, Stored};
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -58,14 +58,8 @@ impl Artifacts {
         svg: &str,
         context: &ToolContext,
     ) -> Result<ArtifactRef, Failure> {
-        let bytes = svg.as_bytes().to_vec();
-        let size = bytes.len() as u64;
-        let stored = self.store.put(Artifact {
-            media_type: SVG.into(),
-            bytes,
-        });
-        let stored = stored.await?;
-        self.is_unused.store(false, Ordering::Relaxed);
+        let stored = self.put_svg(svg).await?;
+        let size = svg.len() as u64;
         counter!(metric::ARTIFACT_BYTES).increment(size);
         let sha256 = digits(&stored.id).to_owned();
         Ok(ArtifactRef {
@@ -75,6 +69,17 @@ impl Artifacts {
             mime_type: SVG.into(),
             expires_at: stored.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         })
+    }
+
+    /// Keeps an SVG that nobody is told of yet.
+    pub(crate) async fn put_svg(&self, svg: &str) -> Result<Stored, StoreError> {
+        let stored = self.store.put(Artifact {
+            media_type: SVG.into(),
+            bytes: svg.as_bytes().to_vec(),
+        });
+        let stored = stored.await?;
+        self.is_unused.store(false, Ordering::Relaxed);
+        Ok(stored)
     }
 
     /// The SVG of that hash.

@@ -31,6 +31,9 @@ const REPAIRS: usize = 1;
 const TITLE_MAX: usize = 200;
 const DESCRIPTION_MAX: usize = 1_000;
 
+/// What is checked and kept before Gemini is asked.
+const REHEARSAL: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\" height=\"1\"><path d=\"M0 0h1v1z\"/></svg>";
+
 /// Draws, by Gemini.
 pub struct Artist {
     gemini: Gemini,
@@ -91,6 +94,7 @@ impl Artist {
         context: &ToolContext,
     ) -> Result<Drawing, Failure> {
         let session = self.gemini.session().await?;
+        self.rehearse().await?;
         let mut turns = vec![Turn::User(asked)];
         let mut repairs = 0;
         let (generated, output, checked) = loop {
@@ -143,6 +147,19 @@ impl Artist {
             },
             preview: checked.preview,
         })
+    }
+
+    /// Checks and keeps a picture of our own, as will be done with the one that Gemini is paid for: where that can't be done,
+    /// nothing is paid.
+    async fn rehearse(&self) -> Result<(), Failure> {
+        match check::check(REHEARSAL, self.sandbox).await {
+            Ok(checked) => Ok(self.artifacts.put_svg(&checked.svg).await.map(drop)?),
+            Err(NotChecked::NotRun(failure)) => Err(failure),
+            Err(NotChecked::Refused(why)) => Err(Failure::new(
+                ErrorCode::Internal,
+                format!("an SVG without a fault is refused: {why}"),
+            )),
+        }
     }
 
     /// What the model sent, if it can be taken.
