@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::{PATIENCE, REQUEST, admin, wait};
-use super::letter::Letter;
+use super::letter::{Letter, Source};
 use super::note;
 use super::reader::{Range, Reader, Seen};
 use super::target::Target;
@@ -33,8 +33,14 @@ pub(super) fn key(partition: i32, offset: i64) -> String {
 /// The value of a letter's record.
 pub(super) fn value(letter: &Letter, to: &str, now: DateTime<Utc>) -> String {
     // The letter's own time tells it from one at the same place of a topic that was made anew.
-    json!({"at": rfc3339(now), "topic": to, "timestamp": letter.timestamp, "jobID": letter.job_id()})
+    let source = letter.source();
+    let source = source.map(|at| json!([at.topic, at.partition, at.offset]));
+    json!({"at": rfc3339(now), "topic": to, "timestamp": letter.timestamp, "jobID": letter.job_id(), "source": source})
         .to_string()
+}
+
+fn origin(letter: &Letter) -> Option<Origin> {
+    Some((letter.source()?, letter.job_id().map(str::to_owned)))
 }
 
 fn place(key: &[u8]) -> Option<(i32, i64)> {
@@ -42,16 +48,24 @@ fn place(key: &[u8]) -> Option<(i32, i64)> {
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// A record that failed, and the job that it was: a topic that was made anew has another one at its place.
+type Origin = (Source, Option<String>);
+
+#[derive(Clone, Debug, Default)]
 struct Entry {
     at: DateTime<Utc>,
     /// The letter's; none fits any letter.
     timestamp: Option<i64>,
+    origin: Option<Origin>,
 }
 
 /// What the ledger says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger(HashMap<(i32, i64), Entry>);
+pub(super) struct Ledger {
+    letters: HashMap<(i32, i64), Entry>,
+    /// What these letters were about. A worker that was killed between a letter and its commit has left two of one record.
+    origins: HashMap<Origin, DateTime<Utc>>,
+}
 
 impl Ledger {
     /// Reads it; without its topic nothing was redriven.
@@ -86,24 +100,59 @@ impl Ledger {
             return;
         };
         let Some(value) = &record.value else {
-            self.0.remove(&place);
+            let forgotten = self.letters.remove(&place);
+            if let Some(origin) = forgotten.and_then(|entry| entry.origin) {
+                self.origins.remove(&origin);
+            }
             return;
         };
         // With an unreadable value the letter counts as sent: once too few can be mended, twice can't.
         let value: Value = serde_json::from_slice(value).unwrap_or_default();
         let at = value["at"].as_str().unwrap_or_default();
+        let at = DateTime::parse_from_rfc3339(at).map_or_else(|_| record.time(), |at| at.to_utc());
+        let source = serde_json::from_value(value["source"].clone()).ok();
+        let origin = source.map(|(topic, partition, offset)| {
+            let source = Source {
+                topic,
+                partition,
+                offset,
+            };
+            (source, value["jobID"].as_str().map(str::to_owned))
+        });
         let entry = Entry {
-            at: DateTime::parse_from_rfc3339(at).map_or_else(|_| record.time(), |at| at.to_utc()),
+            at,
             timestamp: value["timestamp"].as_i64(),
+            origin,
         };
-        self.0.insert(place, entry);
+        self.insert(place, entry);
     }
 
-    /// When the letter was redriven, if it was.
+    fn insert(&mut self, place: (i32, i64), entry: Entry) {
+        if let Some(origin) = &entry.origin {
+            self.origins.insert(origin.clone(), entry.at);
+        }
+        self.letters.insert(place, entry);
+    }
+
+    /// Takes it down that the letter is on its way.
+    pub(super) fn add(&mut self, letter: &Letter, now: DateTime<Utc>) {
+        let entry = Entry {
+            at: now,
+            timestamp: Some(letter.timestamp),
+            origin: origin(letter),
+        };
+        self.insert((letter.partition, letter.offset), entry);
+    }
+
+    /// When the letter was redriven, or another one of the same record, if either was.
     pub(super) fn redriven(&self, letter: &Letter) -> Option<DateTime<Utc>> {
-        let entry = self.0.get(&(letter.partition, letter.offset))?;
-        let same = entry.timestamp.is_none_or(|time| time == letter.timestamp);
-        same.then_some(entry.at)
+        let entry = self.letters.get(&(letter.partition, letter.offset));
+        let itself =
+            entry.filter(|entry| entry.timestamp.is_none_or(|time| time == letter.timestamp));
+        match itself {
+            Some(entry) => Some(entry.at),
+            None => self.origins.get(&origin(letter)?).copied(),
+        }
     }
 
     /// Keys of letters that the dead-letter topic does not hold any more.
@@ -112,7 +161,7 @@ impl Ledger {
             let range = extent.iter().find(|range| range.partition == *partition);
             range.is_some_and(|range| *offset < range.from)
         };
-        let places = self.0.keys().filter(gone);
+        let places = self.letters.keys().filter(gone);
         places
             .map(|(partition, offset)| key(*partition, *offset))
             .collect()
@@ -228,6 +277,32 @@ mod tests {
         let known = ledger(&[("2:7", Some(value(&first, "jobs", DateTime::UNIX_EPOCH)))]);
         assert!(known.redriven(&first).is_some());
         assert!(known.redriven(&second).is_none());
+    }
+
+    #[test]
+    fn a_second_letter_of_one_record_counts_as_sent_with_the_first() {
+        let of = |offset: i64, source: &str, id: &str| Letter {
+            offset,
+            ..letter(&[
+                ("__dlq.errors.topic", "jobs"),
+                ("__dlq.errors.partition", "1"),
+                ("__dlq.errors.offset", source),
+                ("mcp.job.id", id),
+            ])
+        };
+        let first = of(7, "5", "a");
+        let written = Some(value(&first, "jobs", DateTime::UNIX_EPOCH));
+        let mut added = Ledger::default();
+        added.add(&first, DateTime::UNIX_EPOCH);
+        for known in [ledger(&[("2:7", written.clone())]), added] {
+            assert!(known.redriven(&first).is_some());
+            assert!(known.redriven(&of(8, "5", "a")).is_some());
+            // Another record, and one at the same place of a topic that was made anew.
+            assert_eq!(known.redriven(&of(8, "6", "a")), None);
+            assert_eq!(known.redriven(&of(8, "5", "b")), None);
+        }
+        let forgotten = ledger(&[("2:7", written), ("2:7", None)]);
+        assert_eq!(forgotten.redriven(&of(8, "5", "a")), None);
     }
 
     #[test]

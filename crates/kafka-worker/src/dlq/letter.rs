@@ -26,7 +26,7 @@ pub(crate) struct Letter {
 }
 
 /// Where the record stood that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     pub(crate) topic: String,
     pub(crate) partition: i32,
@@ -141,7 +141,15 @@ impl Letter {
 
     /// Its place, its time and whose it is, without what takes memory.
     pub(crate) fn without_contents(&self) -> Self {
-        let kept = |(name, _): &&Header| name == dead_letter::JOB_ID;
+        let kept = |(name, _): &&Header| {
+            [
+                dead_letter::JOB_ID,
+                dead_letter::TOPIC,
+                dead_letter::PARTITION,
+                dead_letter::OFFSET,
+            ]
+            .contains(&name.as_str())
+        };
         Self {
             topic: self.topic.clone(),
             headers: self.headers.iter().filter(kept).cloned().collect(),

@@ -65,7 +65,7 @@ pub(super) fn run(options: &RedriveOptions, session: &Session) -> anyhow::Result
 struct Tally {
     sent: u64,
     skipped: u64,
-    /// Found in the ledger.
+    /// Found in the ledger, or another letter of the same record was.
     before: u64,
 }
 
@@ -226,11 +226,13 @@ impl Redrive<'_> {
         match self.parcel(&letter)? {
             Ok(parcel) if self.sender.is_none() => {
                 self.tally.sent += 1;
+                self.ledger.add(&letter, self.session.clock.now());
                 let to = destination_name(&parcel);
                 self.progress
                     .say(&format!("would redrive {} to {to}", letter.name()));
             }
             Ok(parcel) => {
+                self.ledger.add(&letter, self.session.clock.now());
                 self.batch.push(parcel);
                 let bytes: usize = self.batch.iter().map(|parcel| parcel.job.size()).sum();
                 if self.batch.len() >= batch_letters(self.options.rate) || bytes >= BATCH_BYTES {

@@ -108,6 +108,35 @@ async fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn of_two_letters_of_one_record_one_is_sent() {
+    // As a worker leaves them that is killed between a letter and its commit.
+    let kafka = Kafka::shared().await;
+    let setting = Setting::without_dead_letters(kafka, "twins", 1).await;
+    kafka.create_topic(&setting.dead, 1, &[]).await;
+    for (id, source) in [("twin", 0), ("other", 1), ("twin", 0)] {
+        setting.bury(setting.letter(id, source)).await;
+    }
+    let dry = setting.dlq(&["redrive", "--dry-run"]).await.expect(0);
+    assert!(
+        dry.text()
+            .contains("2 letters would be redriven, 1 redriven before")
+    );
+    let end = setting.dlq(&["redrive"]).await.expect(0).text();
+    assert!(
+        end.contains("2 letters redriven, 1 redriven before"),
+        "{end}"
+    );
+    // A third one comes later: the ledger knows.
+    setting.bury(setting.letter("twin", 0)).await;
+    let end = setting.dlq(&["redrive"]).await.expect(0).text();
+    assert!(
+        end.contains("0 letters redriven, 4 redriven before"),
+        "{end}"
+    );
+    assert_eq!(setting.sent().await, ["other", "twin"]);
+}
+
+#[tokio::test]
 async fn what_can_not_go_back_is_skipped_with_its_reason() {
     let kafka = Kafka::shared().await;
     let setting = Setting::without_dead_letters(kafka, "skip", 1).await;
