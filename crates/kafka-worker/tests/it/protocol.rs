@@ -1,10 +1,10 @@
 //! The two group protocols: what happens to members must hold by both.
 
-use mcp_testkit::{Kafka, StubServer};
+use mcp_testkit::{Kafka, Reply, StubServer};
 use tokio::sync::OnceCell;
 
 use crate::setting::Setting;
-use crate::worker::WorkerBuilder;
+use crate::worker::{SOON, WorkerBuilder};
 
 /// How the partitions of a group are shared out.
 #[derive(Clone, Copy, Debug)]
@@ -70,3 +70,19 @@ macro_rules! by_both_protocols {
     };
 }
 pub(crate) use by_both_protocols;
+
+#[tokio::test]
+async fn where_the_broker_has_the_protocol_off_the_worker_ends_and_says_why() {
+    let kafka = Kafka::builder()
+        .property("group.coordinator.rebalance.protocols", "classic")
+        .start()
+        .await;
+    let setting = Setting::new(&kafka, "too-old", 1).await;
+    let server = StubServer::start(async |_| Reply::text("done")).await;
+    let mut worker = Protocol::Consumer.worker(&setting, &server).start().await;
+    let status = worker.process.wait_exit(SOON).await;
+    let log = worker.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let said = "ConsumerGroupHeartbeat fatal error: Broker: API version not supported";
+    assert!(log.contains(said), "{log}");
+}

@@ -22,6 +22,10 @@ use crate::kafka;
 use crate::metric_definitions as metric;
 use crate::signals::{Owned, Pulse, Sorting};
 
+/// Of a worker with `group.protocol=consumer`.
+const NOT_JOINED: &str = "the consumer group is not joined yet; if it stays so, the brokers do not know the protocol: \
+    group.protocol=consumer (KIP-848) needs Kafka 4.0, unset it for older ones";
+
 /// What the callbacks work on.
 pub(super) struct Context {
     pub(super) assignment: Assignment,
@@ -34,6 +38,8 @@ pub(super) struct Context {
     pub(super) records: Condition,
     /// KIP-848: the broker assigns.
     pub(super) broker_assigns: bool,
+    /// With KIP-848: the group has taken this worker in, once at least.
+    pub(super) has_joined: AtomicBool,
     pub(super) board: Board,
     pub(super) runnable_max: Load,
     pub(super) waiting_max: Load,
@@ -350,6 +356,20 @@ impl Context {
         self.rebalanced();
     }
 
+    /// With KIP-848 a member that is given no partition is told nothing; nor is one whose brokers are too old, for the client
+    /// goes on looking for another coordinator.
+    fn look_at_group(&self, join_state: &str) {
+        if self.topic_missing.load(Ordering::Relaxed) {
+            return;
+        }
+        if join_state == "steady" {
+            self.has_joined.store(true, Ordering::Relaxed);
+            self.joined.holds();
+        } else if !self.has_joined.load(Ordering::Relaxed) && self.joined.fails(NOT_JOINED) {
+            tracing::warn!("{NOT_JOINED}");
+        }
+    }
+
     fn rebalanced(&self) {
         let owned = self.assignment.count();
         self.owned.set(owned);
@@ -396,13 +416,10 @@ impl ClientContext for Context {
         {
             self.broker_answers();
         }
-        // With KIP-848 a member that is given no partition is told nothing.
         if let Some(group) = &statistics.cgrp
-            && group.state == "up"
             && self.broker_assigns
-            && !self.topic_missing.load(Ordering::Relaxed)
         {
-            self.joined.holds();
+            self.look_at_group(&group.join_state);
         }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
