@@ -3,6 +3,8 @@
 mod exporter;
 pub(crate) mod sampler;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use axum::http::Uri;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -34,6 +36,10 @@ enum LogFormat {
     Text,
     Json,
 }
+
+/// How often what histograms have gathered goes into their buckets. Each value waits for that in memory, and the thread that
+/// does it takes a processor from others for as long as there are many: so soon, and not on one that serves.
+const UPKEEP: Duration = Duration::from_millis(250);
 
 const VARIABLES: &[Variable] = &[
     Variable::new("RUST_LOG", "what is logged")
@@ -199,13 +205,15 @@ impl Telemetry {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
             .install_recorder()?;
         let upkeep = metrics.clone();
-        tokio::spawn(async move {
-            let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
-            loop {
-                tick.tick().await;
-                upkeep.run_upkeep();
-            }
-        });
+        std::thread::Builder::new()
+            .name("metrics".into())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(UPKEEP);
+                    upkeep.run_upkeep();
+                }
+            })
+            .context("no thread for the metrics")?;
         Ok(Self { metrics, traces })
     }
 
@@ -225,9 +233,9 @@ impl Telemetry {
 }
 
 /// What no `RUST_LOG` brings into a log: whole requests, which rmcp logs below `info` with arguments that may hold
-/// secrets; and spans that are only for traces.
+/// secrets, and the beginning and end of its services, which are none of ours; and spans that are only for traces.
 fn is_hidden(event: &tracing::Metadata<'_>) -> bool {
-    let is_request = event.target().starts_with("rmcp") && *event.level() > tracing::Level::INFO;
+    let is_request = event.target().starts_with("rmcp") && *event.level() >= tracing::Level::INFO;
     is_request || event.target() == trace_context::TARGET
 }
 

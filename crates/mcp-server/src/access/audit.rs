@@ -22,8 +22,8 @@ use crate::metric_definitions as metric;
 
 /// Most bytes that wait to be written.
 const BUFFER_MAX: usize = 4 * 1024 * 1024;
-/// Capacity that the buffer keeps, in bytes.
-const BUFFER_KEPT: usize = 64 * 1024;
+/// Capacity that the buffer keeps, in bytes: what gathers at some ten thousand calls a second, for growing it holds up calls.
+const BUFFER_KEPT: usize = 256 * 1024;
 /// How long lines gather before they are written together: also what a killed process loses.
 const GATHER: Duration = Duration::from_millis(10);
 /// Longest idempotency key or tool name in a line, in bytes.

@@ -28,6 +28,7 @@ mod replica;
 mod sdks;
 mod server;
 mod silence;
+mod site;
 mod sse;
 mod start;
 mod streams;

@@ -1,9 +1,10 @@
-//! The official SDKs as clients of the example server: each calls a tool, and is asked something by one.
+//! The official SDKs as clients of the example server: each calls a tool, and is asked something by one. Of one replica, and of
+//! two that get their requests by turns.
 
 use mcp_testkit::{Process, fetched};
 
-use crate::replica::Replica;
 use crate::server::PATIENCE;
+use crate::site::Site;
 
 /// The SDK's version 1: streamable HTTP, and HTTP+SSE. The first argument is the URL, the second the transport.
 const TYPESCRIPT_1: &str = "
@@ -72,6 +73,28 @@ async def main():
 asyncio.run(main())
 ";
 
+/// Two tests of a scenario: of one replica, and of two.
+macro_rules! by_one_and_by_two {
+    ($scenario:ident) => {
+        mod $scenario {
+            use mcp_testkit::Redis;
+
+            use crate::site::Site;
+
+            #[tokio::test]
+            async fn of_one() {
+                super::$scenario(&Site::of_one().await).await;
+            }
+
+            #[tokio::test]
+            async fn of_two() {
+                let redis = Redis::start().await;
+                super::$scenario(&Site::of_two(&redis).await).await;
+            }
+        }
+    };
+}
+
 async fn printed(program: &std::path::Path, arguments: &[&str]) -> String {
     let mut client = Process::builder(program)
         .args(arguments)
@@ -94,11 +117,10 @@ fn assert_says(printed: &str, parts: &[&str]) {
     }
 }
 
-#[tokio::test]
-async fn typescripts_first_sdk_calls_and_is_asked_over_both_its_transports() {
-    let replica = Replica::start(&[]).await;
+by_one_and_by_two!(typescripts_first_sdk_calls_and_is_asked_over_both_its_transports);
+async fn typescripts_first_sdk_calls_and_is_asked_over_both_its_transports(site: &Site) {
     for (path, kind) in [("/mcp", "http"), ("/sse", "sse")] {
-        let arguments = ["-e", TYPESCRIPT_1, &replica.url(path), kind];
+        let arguments = ["-e", TYPESCRIPT_1, &site.url(path), kind];
         let printed = printed(&fetched::node22(), &arguments).await;
         assert_says(
             &printed,
@@ -107,16 +129,15 @@ async fn typescripts_first_sdk_calls_and_is_asked_over_both_its_transports() {
     }
 }
 
-#[tokio::test]
-async fn typescripts_second_sdk_finds_the_newest_version_or_uses_the_one_it_is_told() {
-    let replica = Replica::start(&[]).await;
+by_one_and_by_two!(typescripts_second_sdk_finds_the_newest_version_or_uses_the_one_it_is_told);
+async fn typescripts_second_sdk_finds_the_newest_version_or_uses_the_one_it_is_told(site: &Site) {
     for (path, mode, version) in [
         ("/mcp", "auto", "2026-07-28"),
         ("/mcp", "2026-07-28", "2026-07-28"),
         ("/mcp", "legacy", "2025-11-25"),
         ("/sse", "sse", "2025-11-25"),
     ] {
-        let arguments = ["-e", TYPESCRIPT_2, &replica.url(path), mode];
+        let arguments = ["-e", TYPESCRIPT_2, &site.url(path), mode];
         let printed = printed(&fetched::node22(), &arguments).await;
         assert_says(
             &printed,
@@ -125,10 +146,9 @@ async fn typescripts_second_sdk_finds_the_newest_version_or_uses_the_one_it_is_t
     }
 }
 
-#[tokio::test]
-async fn pythons_sdk_calls_and_is_asked_in_every_era() {
-    let replica = Replica::start(&[]).await;
-    let arguments = ["-c", PYTHON, &replica.url("/mcp"), &replica.url("/sse")];
+by_one_and_by_two!(pythons_sdk_calls_and_is_asked_in_every_era);
+async fn pythons_sdk_calls_and_is_asked_in_every_era(site: &Site) {
+    let arguments = ["-c", PYTHON, &site.url("/mcp"), &site.url("/sse")];
     let printed = printed(&fetched::python(), &arguments).await;
     assert_says(
         &printed,
@@ -140,13 +160,12 @@ async fn pythons_sdk_calls_and_is_asked_in_every_era() {
     );
 }
 
-#[tokio::test]
-async fn the_inspector_lists_and_calls_over_both_transports() {
-    let replica = Replica::start(&[]).await;
+by_one_and_by_two!(the_inspector_lists_and_calls_over_both_transports);
+async fn the_inspector_lists_and_calls_over_both_transports(site: &Site) {
     let inspector = fetched::inspector();
     let inspector = inspector.to_str().unwrap();
     for (path, transport) in [("/mcp", "http"), ("/sse", "sse")] {
-        let url = replica.url(path);
+        let url = site.url(path);
         let target = [
             inspector,
             "--cli",

@@ -375,6 +375,21 @@ async fn arguments_out_of_bounds_cost_nothing() {
 }
 
 #[tokio::test]
+async fn a_picture_that_can_not_be_kept_is_not_paid_for() {
+    let gemini = FakeGemini::always(drawn(CIRCLE)).await;
+    // Nobody listens there.
+    let away = ("DATABASE_URL", "postgres://mcp:x@127.0.0.1:1/mcp");
+    let server = server_with(&gemini, &[away]).await;
+    let result = generate(&server).await;
+    assert_eq!(
+        (&error_of(&result)["code"], &error_of(&result)["retryable"]),
+        (&json!("tool-unavailable"), &json!(true)),
+        "{result}"
+    );
+    assert_eq!(gemini.calls().len(), 0);
+}
+
+#[tokio::test]
 async fn a_repeated_key_draws_once() {
     let gemini = FakeGemini::always(drawn(CIRCLE)).await;
     let server = server_with(&gemini, &[]).await;
