@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tokio::time::MissedTickBehavior;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::{self, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -37,8 +38,8 @@ enum LogFormat {
     Json,
 }
 
-/// How often what histograms have gathered goes into their buckets. Each value waits for that in memory, and the thread that
-/// does it takes a processor from others for as long as there are many: so soon, and not on one that serves.
+/// How often what histograms have gathered goes into their buckets. Each value waits for that in memory, and whoever does it is
+/// busy for as long as there are many: so soon, and not on a thread that serves.
 const UPKEEP: Duration = Duration::from_millis(250);
 
 const VARIABLES: &[Variable] = &[
@@ -205,15 +206,16 @@ impl Telemetry {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
             .install_recorder()?;
         let upkeep = metrics.clone();
-        std::thread::Builder::new()
-            .name("metrics".into())
-            .spawn(move || {
-                loop {
-                    std::thread::sleep(UPKEEP);
-                    upkeep.run_upkeep();
-                }
-            })
-            .context("no thread for the metrics")?;
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(UPKEEP);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                let upkeep = upkeep.clone();
+                // Fails only where it panics, and the panic hook has said so.
+                let _ = tokio::task::spawn_blocking(move || upkeep.run_upkeep()).await;
+            }
+        });
         Ok(Self { metrics, traces })
     }
 

@@ -80,12 +80,12 @@ pub(crate) fn lacks() -> Option<String> {
 
 /// Whether the last thing mounted on `/proc` hides processes (proc(5), mount options).
 fn hides(mounts: &str) -> bool {
-    let of_proc = mounts.lines().filter_map(|line| {
+    let mut of_proc = mounts.lines().rev().filter_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let is_there = before.split(' ').nth(4)? == "/proc";
         is_there.then(|| after.rsplit(' ').next())?
     });
-    of_proc.last().is_some_and(|options| {
+    of_proc.next().is_some_and(|options| {
         let value = options
             .split(',')
             .find_map(|option| option.strip_prefix("hidepid="));
