@@ -37,6 +37,16 @@ pub(crate) fn check(package: &Object, place: &Place<'_>, issues: &mut Issues) {
             check_argument(argument, &place.index(index), issues);
         }
     }
+    let variables = place.field("environmentVariables");
+    for (index, variable) in objects(package, "environmentVariables") {
+        if text(variable, "name").is_some_and(|name| name.is_empty() || name.contains('=')) {
+            issues.add(
+                &variables.index(index).field("name"),
+                "variable-name",
+                "must not be empty, nor hold `=`",
+            );
+        }
+    }
     transport::check_local(package, place, issues);
     let kind = text(package, "registryType").unwrap_or_default();
     match kind {

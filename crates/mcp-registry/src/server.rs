@@ -79,8 +79,37 @@ pub(crate) fn check(server: &Object, issues: &mut Issues) {
         package::check(package, &root.field("packages").index(index), issues);
     }
     transport::check_remotes(server, &root.field("remotes"), issues);
+    for list in ["packages", "remotes"] {
+        if let Some(value) = server.get(list) {
+            check_plain(value, &root.field(list), issues);
+        }
+    }
     if let Some(meta) = object(server, "_meta") {
         check_meta(meta, &root.field("_meta"), issues);
+    }
+}
+
+/// No control characters: names and values of headers, variables and arguments go where these begin a new line or end a text.
+fn check_plain(value: &Value, place: &Place<'_>, issues: &mut Issues) {
+    match value {
+        Value::String(text) if text.contains(char::is_control) => {
+            issues.add(place, "text-control", "must have no control characters");
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                check_plain(element, &place.index(index), issues);
+            }
+        }
+        Value::Object(fields) => {
+            // Prose for people, and what has a rule of its own.
+            let others = fields
+                .iter()
+                .filter(|(field, _)| !matches!(field.as_str(), "description" | "url"));
+            for (field, value) in others {
+                check_plain(value, &place.field(field), issues);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -103,8 +132,7 @@ fn check_repository(repository: &Object, place: &Place<'_>, issues: &mut Issues)
         }
     }
     let subfolder = text(repository, "subfolder").unwrap_or_default();
-    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_path_byte);
-    if !subfolder.is_empty() && !subfolder.split('/').all(is_plain) {
+    if !subfolder.is_empty() && !subfolder.split('/').all(is_part) {
         issues.add(
             &place.field("subfolder"),
             "repository-subfolder",
@@ -122,8 +150,12 @@ fn repository_path<'a>(url: &'a str, host: &str) -> Option<Vec<&'a str>> {
     let rest = rest.strip_prefix("www.").unwrap_or(rest);
     let path = rest.strip_prefix(host)?.strip_prefix('/')?;
     let parts: Vec<_> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
-    let is_part = |part: &&str| !part.is_empty() && part.bytes().all(is_path_byte);
-    parts.iter().all(is_part).then_some(parts)
+    parts.iter().all(|part| is_part(part)).then_some(parts)
+}
+
+/// Whether it can be a part of a path that leads below where it begins.
+fn is_part(part: &str) -> bool {
+    !matches!(part, "" | "." | "..") && part.bytes().all(is_path_byte)
 }
 
 fn is_path_byte(byte: u8) -> bool {

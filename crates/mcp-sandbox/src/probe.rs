@@ -1,6 +1,6 @@
 //! Which layers can be had here, found out by boxing in a process that does nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -27,10 +27,17 @@ pub(crate) enum ProbeError {
     Refused(String),
 }
 
-/// The last answer. Neither the kernel nor the rights of this process change, so that it holds for as long as the same is
-/// asked; a failure holds for those who waited for it, and the next one who needs to know asks again.
+/// How long an answer holds. What the operator mends, or breaks, is known after that.
+const HOLDS: Duration = Duration::from_secs(25);
+
+/// The last answers. One holds for a while where the same is asked; a failure holds for those who waited for it, and the next
+/// one who needs to know asks again.
 #[derive(Default)]
-pub(crate) struct Probe(Mutex<Option<Answer>>);
+pub(crate) struct Probe {
+    kernel: Mutex<Option<Answer>>,
+    /// The folder of cgroups in which a process could be moved last, and when.
+    cgroup: Mutex<Option<(PathBuf, Instant)>>,
+}
 
 struct Answer {
     /// The confinement, as it was sent.
@@ -57,9 +64,11 @@ impl Probe {
                 why,
             });
         }
-        // Looked at each time: the folder is another one under another policy, and the operator may mend it.
         if confinement.has(Layer::Cgroup)
-            && let Some(why) = cgroup.and_then(cgroup::lacks)
+            && let Some(parent) = cgroup
+            && let Some(why) = self
+                .refused_by(launcher, parent, &confinement.resources)
+                .await
         {
             missing.push(Missing {
                 layer: Layer::Cgroup,
@@ -70,22 +79,32 @@ impl Probe {
     }
 
     /// Why no program can be moved into a cgroup below `parent`, found out by moving a process there.
-    pub(crate) async fn refused_by(
+    async fn refused_by(
+        &self,
         launcher: &Path,
         parent: &Path,
         resources: &Resources,
-    ) -> Option<Missing> {
+    ) -> Option<String> {
+        let mut last = self.cgroup.lock().await;
+        if let Some((path, at)) = last.as_ref()
+            && path == parent
+            && at.elapsed() < HOLDS
+        {
+            return None;
+        }
+        *last = None;
+        if let Some(why) = cgroup::lacks(parent) {
+            return Some(why);
+        }
         let idle = || idle(launcher);
-        let tried = timeout(PATIENCE, cgroup::try_out(parent, resources, idle)).await;
-        let why = match tried {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "moving a process there does not end".into(),
-        };
-        Some(Missing {
-            layer: Layer::Cgroup,
-            why,
-        })
+        match timeout(PATIENCE, cgroup::try_out(parent, resources, idle)).await {
+            Ok(Ok(())) => {
+                *last = Some((parent.to_owned(), Instant::now()));
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("moving a process there does not end".into()),
+        }
     }
 
     async fn of_the_kernel(
@@ -99,9 +118,9 @@ impl Probe {
             ..confinement.clone()
         };
         let asked = serde_json::to_vec(&asked).map_err(no_answer)?;
-        let mut last = self.0.lock().await;
+        let mut last = self.kernel.lock().await;
         if let Some(answer) = last.as_ref().filter(|answer| answer.asked == asked)
-            && (answer.outcome.is_ok() || answer.at >= needed)
+            && (answer.at >= needed || answer.outcome.is_ok() && answer.at.elapsed() < HOLDS)
         {
             return answer.outcome.clone();
         }

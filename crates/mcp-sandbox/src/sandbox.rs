@@ -131,24 +131,14 @@ impl Sandbox {
         self.permits.taken()
     }
 
-    /// The layers that can't be had here under the policy of this moment, found out by trying: the kernel once, unless that
-    /// fails, and the policy's folder of cgroups each time.
+    /// The layers that can't be had here under the policy of this moment, found out by trying now, or less than half a minute
+    /// ago.
     ///
     /// # Errors
     /// When it can't be found out: then most likely no program can be started either.
     pub async fn missing(&self) -> Result<Vec<Missing>, String> {
-        let policy = self.policy();
-        let missing = self.missing_under(&policy).await;
-        let mut missing = missing.map_err(|error| error.to_string())?;
-        // At a launch the box itself tries it.
-        if self.layers.contains(&Layer::Cgroup)
-            && let Some(parent) = policy.cgroup()
-            && missing.iter().all(|missing| missing.layer != Layer::Cgroup)
-        {
-            let resources = policy.limits().resources();
-            missing.extend(Probe::refused_by(&self.launcher, parent, &resources).await);
-        }
-        Ok(missing)
+        let missing = self.missing_under(&self.policy()).await;
+        missing.map_err(|error| error.to_string())
     }
 
     async fn missing_under(&self, policy: &LaunchPolicy) -> Result<Vec<Missing>, ProbeError> {

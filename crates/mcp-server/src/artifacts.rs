@@ -71,6 +71,11 @@ impl Artifacts {
         })
     }
 
+    /// Whether an SVG of `size` bytes could be kept now.
+    pub(crate) async fn has_room(&self, size: usize) -> Result<(), StoreError> {
+        self.store.has_room(size).await
+    }
+
     /// Keeps an SVG that nobody is told of yet.
     pub(crate) async fn put_svg(&self, svg: &str) -> Result<Stored, StoreError> {
         let stored = self.store.put(Artifact {

@@ -97,6 +97,12 @@ pub trait ArtifactStore: Send + Sync {
     /// [`StoreError::Away`], after which it may have been kept or not, and can be put again.
     fn put(&self, artifact: Artifact) -> BoxFuture<'_, Result<Stored, StoreError>>;
 
+    /// Whether another artifact of `size` bytes could be put now.
+    ///
+    /// # Errors
+    /// [`StoreError::ArtifactTooLarge`], [`StoreError::ArtifactsFull`], [`StoreError::Away`].
+    fn has_room(&self, size: usize) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// The artifact of that name; nothing if there never was one, or it has expired.
     ///
     /// # Errors

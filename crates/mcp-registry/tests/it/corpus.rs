@@ -71,13 +71,15 @@ fn nothing_is_taken_that_the_official_registry_refuses() {
 }
 
 /// Where we ask for more than the official registry does; the README says why.
-const OURS: [&str; 7] = [
+const OURS: [&str; 9] = [
     "namespace-format",
     "remote-duplicate",
     "remote-url",
     "schema-version",
+    "text-control",
     "url-credentials",
     "url-length",
+    "variable-name",
     "version-text",
 ];
 

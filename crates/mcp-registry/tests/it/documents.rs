@@ -71,6 +71,54 @@ fn a_publication_is_the_document_as_it_came() {
 }
 
 #[test]
+fn what_begins_a_new_line_elsewhere_is_refused() {
+    let package = |more: Value| {
+        let mut document = server();
+        document["packages"] = json!([{
+            "registryType": "npm", "identifier": "weather", "version": "1.0.0", "transport": {"type": "stdio"},
+        }]);
+        for (field, value) in more.as_object().unwrap() {
+            document["packages"][0][field] = value.clone();
+        }
+        document
+    };
+    let remote = |header: Value| {
+        let mut document = server();
+        let url = "https://a.example/mcp";
+        document["remotes"] = json!([{"type": "sse", "url": url, "headers": [header]}]);
+        document
+    };
+    let repository = |url: &str| {
+        let mut document = server();
+        document["repository"] = json!({"url": url, "source": "github"});
+        document
+    };
+    let prose = json!({"name": "A", "description": "one\ntwo"});
+    check(package(json!({"environmentVariables": [prose]})), json!([])).unwrap();
+    for (document, rule) in [
+        (package(json!({"identifier": "a\0b"})), "text-control"),
+        (package(json!({"runtimeHint": "npx\n"})), "text-control"),
+        (
+            package(json!({"environmentVariables": [{"name": "A", "choices": ["x\r"]}]})),
+            "text-control",
+        ),
+        (
+            package(json!({"environmentVariables": [{"name": "A=B"}]})),
+            "variable-name",
+        ),
+        (remote(json!({"name": "A\r\nB: c"})), "text-control"),
+        (remote(json!({"name": "A", "value": "x\0"})), "text-control"),
+        (repository("https://github.com/a/.."), "repository-url"),
+    ] {
+        let issues = check(document.clone(), json!([])).unwrap_err();
+        assert!(
+            issues.kept().iter().any(|issue| issue.rule == rule),
+            "{rule}: {document}"
+        );
+    }
+}
+
+#[test]
 fn tools_are_checked_each_at_its_place() {
     let tools = json!([
         {"name": "good", "title": "Good", "description": "x", "inputSchema": {"type": "object"}, "outputSchema": {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {}}}, "annotations": {"readOnlyHint": true}},

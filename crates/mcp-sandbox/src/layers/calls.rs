@@ -24,6 +24,7 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_mount_setattr,
     libc::SYS_move_mount,
     libc::SYS_open_tree,
+    SYS_OPEN_TREE_ATTR,
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
@@ -92,9 +93,10 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_mq_open,
 ];
 
-/// Newer than the C library's list, and the same on all architectures (asm-generic/unistd.h, Linux 6.13 and 6.17).
+/// Newer than the C library's list, and the same on all architectures (asm-generic/unistd.h, Linux 6.13 to 6.17).
 const SYS_SETXATTRAT: libc::c_long = 463;
 const SYS_REMOVEXATTRAT: libc::c_long = 466;
+const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
 const SYS_FILE_SETATTR: libc::c_long = 469;
 /// As [`FORBIDDEN`], for programs without network: what installs other programs changes modes, and needs the network.
 const MODES: &[libc::c_long] = &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2];

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::command::{CommandRule, Settable};
 use super::url_rule::UrlRule;
-use super::{LaunchPolicy, Limits, Lookup, PolicyError, base_env, variables};
+use super::{LaunchPolicy, Limits, Lookup, PolicyError, base_env, pattern, variables};
 use crate::layers::privileges::RunAs;
 
 #[derive(Deserialize)]
@@ -171,6 +171,12 @@ fn command(
         .find(|name| !variables::is_well_formed(name))
     {
         return Err(format!("`set` names {name:?}, which is no variable's name"));
+    }
+    let patterns = fields.args.iter().chain(&fields.env_files).flatten();
+    if let Some(pattern) = patterns.into_iter().find(|one| pattern::is_vain(one)) {
+        return Err(format!(
+            "the pattern {pattern:?} has a wildcard and `..`: nothing would fit it, write the path that it leads to"
+        ));
     }
     rule.args = fields.args;
     rule.settable = Settable::Named(fields.env);

@@ -32,10 +32,21 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     reached[text.len()]
 }
 
-/// Whether `arg` fits `pattern`. What begins with `-` is an option to most programs, so that it fits only a pattern that
-/// begins so.
+/// How options begin, with shells also by `+`, and the names of files that hold more arguments.
+const OPTIONS: [char; 3] = ['-', '+', '@'];
+
+/// Whether `arg` fits `pattern`. What looks like an option fits only a pattern that begins so.
 fn fits_argument(pattern: &str, arg: &str) -> bool {
-    (pattern.starts_with('-') || !arg.starts_with('-')) && fits(pattern, arg)
+    let fits_beginning = match arg.chars().next() {
+        Some(first) if OPTIONS.contains(&first) => pattern.starts_with(first),
+        _ => true,
+    };
+    fits_beginning && fits(pattern, arg)
+}
+
+/// Whether no text fits it, for it asks for what no wildcard admits.
+pub(crate) fn is_vain(pattern: &str) -> bool {
+    pattern.contains('*') && pattern.contains("..")
 }
 
 /// Whether `args` fit `patterns`, one each.
@@ -110,11 +121,13 @@ mod tests {
             ("*", "--import=data:text/javascript,x"),
             ("*.js", "-e1;//.js"),
             ("run *", "run --with=evil"),
+            ("* *", "+c id"),
+            ("*/**", "@/tmp/arguments"),
         ] {
             assert!(!all_fit(&words(patterns), &words(args)), "{args}");
         }
         assert!(all_fit(&words("-*"), &words("-x")), "the operator says so");
-        assert!(all_fit(&words("- *"), &words("- x")));
+        assert!(all_fit(&words("- @a/*"), &words("- @a/x")));
     }
 
     #[test]

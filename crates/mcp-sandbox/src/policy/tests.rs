@@ -166,6 +166,10 @@ fn a_mistake_in_the_file_is_named_with_its_line() {
             "`env` names \"LD_PRELOAD\"",
         ),
         (
+            "[[command]]\nname = \"sh\"\nargs = [\"../tools/*\"]\n",
+            "\"../tools/*\" has a wildcard and `..`",
+        ),
+        (
             "[[command]]\nname = \"sh\"\nread = [\"etc\"]\n",
             "`read` names etc, which is no absolute path",
         ),

@@ -102,15 +102,21 @@ pub(crate) async fn try_out(
 ) -> io::Result<()> {
     // A name that is free: that of a folder that exists only here.
     let name = tempfile::Builder::new().prefix("mcp-probe-").tempdir()?;
-    let name = name.path().file_name().unwrap_or_default().to_owned();
-    let cgroup = Cgroup::make(parent.join(name), resources)?;
+    let name = name.path().file_name().unwrap_or_default();
+    // The same words for the same trouble each time, so that it is told once.
+    let plain = |error: io::Error| {
+        let text = error.to_string();
+        let text = text.replace(&*name.to_string_lossy(), "mcp-probe");
+        io::Error::new(error.kind(), text)
+    };
+    let cgroup = Cgroup::make(parent.join(name), resources).map_err(plain)?;
     let mut child = idle()?;
     let moved = match child.id() {
         Some(pid) => cgroup.write("cgroup.procs", &pid.to_string()),
         None => Ok(()),
     };
     let _ = child.kill().await;
-    moved
+    moved.map_err(plain)
 }
 
 fn named(path: &Path, error: io::Error) -> io::Error {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, setsid,
+    wait,
 };
 use rustix::thread::set_no_new_privs;
 use tokio::io::AsyncReadExt as _;
@@ -97,11 +98,12 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, mut order: Order) -> io:
     let mut looks = interval_at(Instant::now() + LOOK, LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let started = cgroup.and_then(|cgroup| Ok((start(&order, stdin)?, cgroup)));
-    let mut cgroup = None;
+    let (mut cgroup, mut group) = (None, None);
     let report = match started {
         Err(error) => Report::NotStarted(error.to_string()),
         Ok((program, own)) => {
             cgroup = own;
+            group = Some(program.pid);
             let mut byte = [0_u8; 1];
             loop {
                 tokio::select! {
@@ -137,7 +139,7 @@ async fn supervise(control: UnixStream, stdin: OwnedFd, mut order: Order) -> io:
         Report::NotStarted(_) | Report::Exited(_) | Report::Signalled(_) => LEFTOVER_GRACE,
         Report::Exceeded(_) => Duration::ZERO,
     };
-    let all_gone = end_all(grace, cgroup.as_ref(), &mut child_ended).await;
+    let all_gone = end_all(grace, group, cgroup.as_ref(), &mut child_ended).await;
     drop(cgroup);
     // Cleared away before the report: who has read it finds nothing left. It may be gone, or the server may be.
     if all_gone {
@@ -231,9 +233,11 @@ fn how(status: WaitStatus) -> Report {
     }
 }
 
-/// Ends everything below this process: SIGTERM, then SIGKILL after `grace`. Whether all of it is gone.
+/// Ends everything below this process: SIGTERM, then SIGKILL after `grace`. Whether all of it is gone. `group` is that of the
+/// program, which leads it and can't leave it: what is in there is ended whether `/proc` shows it or not.
 async fn end_all(
     grace: Duration,
+    group: Option<Pid>,
     cgroup: Option<&Cgroup>,
     child_ended: &mut tokio::signal::unix::Signal,
 ) -> bool {
@@ -261,6 +265,10 @@ async fn end_all(
         if waited >= grace {
             if let Some(cgroup) = cgroup {
                 cgroup.kill();
+            }
+            if let Some(group) = group {
+                // Fails where nobody is left in it.
+                let _ = kill_process_group(group, Signal::KILL);
             }
             tree::kill_groups(&all, &left, getpid());
             tree::signal_all(&left, Signal::KILL);

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, wai
 use tokio::time::Instant;
 
 use super::tree::{self, Entry};
+use super::watch;
 
 /// The launchers that run now. Process-wide because being a subreaper is.
 static LAUNCHERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -49,7 +50,13 @@ pub(crate) fn unregister(pid: u32) {
 pub(crate) async fn sweep(deadline: Instant) -> bool {
     loop {
         let (all, orphans) = match orphans() {
-            Ok((_, orphans)) if orphans.is_empty() => return true,
+            Ok((_, orphans)) if orphans.is_empty() => {
+                let Some(why) = watch::lacks() else {
+                    return true;
+                };
+                tracing::error!("whether processes are left can't be told: {why}");
+                return false;
+            }
             Ok(found) => found,
             Err(error) if Instant::now() >= deadline => {
                 tracing::error!(%error, "whether processes are left can't be told");

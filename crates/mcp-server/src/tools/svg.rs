@@ -152,6 +152,8 @@ impl Artist {
     /// Checks and keeps a picture of our own, as will be done with the one that Gemini is paid for: where that can't be done,
     /// nothing is paid.
     async fn rehearse(&self) -> Result<(), Failure> {
+        let largest = mcp_svg::Limits::default().input_bytes;
+        self.artifacts.has_room(largest).await?;
         match check::check(REHEARSAL, self.sandbox).await {
             Ok(checked) => Ok(self.artifacts.put_svg(&checked.svg).await.map(drop)?),
             Err(NotChecked::NotRun(failure)) => Err(failure),

@@ -67,6 +67,30 @@ impl ArtifactStore for SqlStore {
         self.measured("put-artifact", work).boxed()
     }
 
+    fn has_room(&self, size: usize) -> BoxFuture<'_, Result<(), StoreError>> {
+        let work = async move {
+            let limits = self.0.limits;
+            if size > limits.each {
+                let max = limits.each;
+                return Err(StoreError::ArtifactTooLarge { size, max });
+            }
+            let row = sqlx::query(
+                "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifacts WHERE expires_at > $1",
+            )
+            .bind(self.0.clock.now().timestamp_micros())
+            .fetch_one(self.pool().await?);
+            let taken: i64 = row.await.map_err(from_sql)?.try_get(0).map_err(from_sql)?;
+            let total = u64::try_from(taken)
+                .unwrap_or(u64::MAX)
+                .saturating_add(size as u64);
+            match total > limits.total {
+                true => Err(StoreError::ArtifactsFull { max: limits.total }),
+                false => Ok(()),
+            }
+        };
+        self.measured("room-for-artifact", work).boxed()
+    }
+
     fn get<'a>(
         &'a self,
         id: &'a ArtifactId,

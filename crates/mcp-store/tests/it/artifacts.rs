@@ -97,6 +97,9 @@ async fn full_is_full_and_nothing_is_dropped_for_another(database: Database) {
     let store = database.store_with(at(0), LIMITS);
     let first = store.put(artifact(0, 1_000)).await.unwrap();
     store.put(artifact(1, 1_000)).await.unwrap();
+    assert_eq!(store.has_room(500).await, Ok(()));
+    let full = Err(StoreError::ArtifactsFull { max: 2_500 });
+    assert_eq!(store.has_room(501).await, full);
     let refused = store.put(artifact(2, 501)).await;
     assert_eq!(refused, Err(StoreError::ArtifactsFull { max: 2_500 }));
     store.put(artifact(2, 500)).await.unwrap();
