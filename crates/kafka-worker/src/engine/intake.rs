@@ -174,7 +174,6 @@ impl Intake {
             broker: links.broker,
             records: links.records,
             broker_assigns,
-            has_joined: AtomicBool::new(false),
             board: links.board,
             waiting_max: Load {
                 records: config.waiting_max,

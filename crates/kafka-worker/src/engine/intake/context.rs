@@ -26,6 +26,9 @@ use crate::signals::{Owned, Pulse, Sorting};
 const NOT_JOINED: &str = "the consumer group is not joined yet; if it stays so, the brokers do not know the protocol: \
     group.protocol=consumer (KIP-848) needs Kafka 4.0, unset it for older ones";
 
+/// The request with which a member joins and stays, as the client's statistics call it.
+const HEARTBEAT: &str = "ConsumerGroupHeartbeat";
+
 /// What the callbacks work on.
 pub(super) struct Context {
     pub(super) assignment: Assignment,
@@ -38,8 +41,6 @@ pub(super) struct Context {
     pub(super) records: Condition,
     /// KIP-848: the broker assigns.
     pub(super) broker_assigns: bool,
-    /// With KIP-848: the group has taken this worker in, once at least.
-    pub(super) has_joined: AtomicBool,
     pub(super) board: Board,
     pub(super) runnable_max: Load,
     pub(super) waiting_max: Load,
@@ -356,16 +357,23 @@ impl Context {
         self.rebalanced();
     }
 
-    /// With KIP-848 a member that is given no partition is told nothing; nor is one whose brokers are too old, for the client
-    /// goes on looking for another coordinator.
-    fn look_at_group(&self, join_state: &str) {
+    /// With KIP-848 a member that is given no partition is told nothing. Nor is one whose brokers are too old: the client never
+    /// asks them, and looks for another coordinator for good.
+    fn look_at_group(&self, statistics: &Statistics) {
         if self.topic_missing.load(Ordering::Relaxed) {
             return;
         }
-        if join_state == "steady" {
-            self.has_joined.store(true, Ordering::Relaxed);
+        let is_asking = statistics
+            .brokers
+            .values()
+            .any(|broker| broker.req.get(HEARTBEAT).is_some_and(|sent| *sent > 0));
+        let is_up = statistics
+            .cgrp
+            .as_ref()
+            .is_some_and(|group| group.state == "up");
+        if is_asking && is_up {
             self.joined.holds();
-        } else if !self.has_joined.load(Ordering::Relaxed) && self.joined.fails(NOT_JOINED) {
+        } else if !is_asking && self.joined.fails(NOT_JOINED) {
             tracing::warn!("{NOT_JOINED}");
         }
     }
@@ -416,10 +424,8 @@ impl ClientContext for Context {
         {
             self.broker_answers();
         }
-        if let Some(group) = &statistics.cgrp
-            && self.broker_assigns
-        {
-            self.look_at_group(&group.join_state);
+        if self.broker_assigns {
+            self.look_at_group(&statistics);
         }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
