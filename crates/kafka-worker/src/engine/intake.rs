@@ -174,6 +174,7 @@ impl Intake {
             broker: links.broker,
             records: links.records,
             broker_assigns,
+            told_idle: AtomicBool::new(false),
             board: links.board,
             waiting_max: Load {
                 records: config.waiting_max,

@@ -22,12 +22,10 @@ use crate::kafka;
 use crate::metric_definitions as metric;
 use crate::signals::{Owned, Pulse, Sorting};
 
-/// Of a worker with `group.protocol=consumer`.
-const NOT_JOINED: &str = "the consumer group is not joined yet; if it stays so, the brokers do not know the protocol: \
-    group.protocol=consumer (KIP-848) needs Kafka 4.0, unset it for older ones";
-
-/// The request with which a member joins and stays, as the client's statistics call it.
-const HEARTBEAT: &str = "ConsumerGroupHeartbeat";
+/// How long a member waits for its first partition before it is said, in milliseconds.
+const IDLE_MS: i64 = 30_000;
+const NO_PARTITION: &str = "no partition was given to this worker yet: it is a spare one, or the brokers do not know \
+    group.protocol=consumer (KIP-848), which needs Kafka 4.0; unset it for older ones";
 
 /// What the callbacks work on.
 pub(super) struct Context {
@@ -41,6 +39,8 @@ pub(super) struct Context {
     pub(super) records: Condition,
     /// KIP-848: the broker assigns.
     pub(super) broker_assigns: bool,
+    /// With KIP-848: it was said that there is no partition.
+    pub(super) told_idle: AtomicBool,
     pub(super) board: Board,
     pub(super) runnable_max: Load,
     pub(super) waiting_max: Load,
@@ -357,27 +357,6 @@ impl Context {
         self.rebalanced();
     }
 
-    /// With KIP-848 a member that is given no partition is told nothing. Nor is one whose brokers are too old: the client never
-    /// asks them, and looks for another coordinator for good.
-    fn look_at_group(&self, statistics: &Statistics) {
-        if self.topic_missing.load(Ordering::Relaxed) {
-            return;
-        }
-        let is_asking = statistics
-            .brokers
-            .values()
-            .any(|broker| broker.req.get(HEARTBEAT).is_some_and(|sent| *sent > 0));
-        let is_up = statistics
-            .cgrp
-            .as_ref()
-            .is_some_and(|group| group.state == "up");
-        if is_asking && is_up {
-            self.joined.holds();
-        } else if !is_asking && self.joined.fails(NOT_JOINED) {
-            tracing::warn!("{NOT_JOINED}");
-        }
-    }
-
     fn rebalanced(&self) {
         let owned = self.assignment.count();
         self.owned.set(owned);
@@ -424,8 +403,18 @@ impl ClientContext for Context {
         {
             self.broker_answers();
         }
-        if self.broker_assigns {
-            self.look_at_group(&statistics);
+        // With KIP-848 a member that is given no partition is told nothing.
+        if let Some(group) = &statistics.cgrp
+            && group.state == "up"
+            && self.broker_assigns
+            && !self.topic_missing.load(Ordering::Relaxed)
+        {
+            self.joined.holds();
+            // Nor is one whose brokers do not know the protocol: the client waits for good, and looks the same.
+            let is_idle = group.rebalance_cnt == 0 && group.stateage >= IDLE_MS;
+            if is_idle && !self.told_idle.swap(true, Ordering::Relaxed) {
+                tracing::warn!("{NO_PARTITION}");
+            }
         }
         for (topic, numbers) in &statistics.topics {
             for (id, partition) in &numbers.partitions {
