@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -93,8 +93,12 @@ impl Launching {
     pub(crate) fn new(who: Who, policy: &str) -> Self {
         let folder = TempDir::with_prefix("mcp-sandbox-test-").unwrap();
         let program = folder.path().join("launches");
-        // A copy: where the tests are built, another user may not look.
-        std::fs::copy(env!("CARGO_BIN_EXE_launches"), &program).unwrap();
+        // A copy: where the tests are built, another user may not look. By a process of its own: what another test starts while
+        // this one has the file open for writing would have it open, too, and nobody could execute it.
+        let copied = std::process::Command::new("cp")
+            .args([Path::new(env!("CARGO_BIN_EXE_launches")), &program])
+            .status();
+        assert!(copied.unwrap().success());
         let temporary = folder.path().join("tmp");
         std::fs::create_dir(&temporary).unwrap();
         let open = std::fs::Permissions::from_mode(0o755);
