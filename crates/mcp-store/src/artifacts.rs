@@ -74,6 +74,20 @@ pub struct ArtifactLimits {
     pub keep: Duration,
 }
 
+impl ArtifactLimits {
+    /// Whether one of `size` bytes may be kept beside others that have `others` bytes.
+    pub(crate) fn admit(&self, size: usize, others: u64) -> Result<(), StoreError> {
+        if size > self.each {
+            let max = self.each;
+            return Err(StoreError::ArtifactTooLarge { size, max });
+        }
+        if others.saturating_add(size as u64) > self.total {
+            return Err(StoreError::ArtifactsFull { max: self.total });
+        }
+        Ok(())
+    }
+}
+
 impl Default for ArtifactLimits {
     /// 4 MiB each, 1 GiB in total, for seven days.
     fn default() -> Self {

@@ -19,12 +19,7 @@ impl ArtifactStore for SqlStore {
         let work = async move {
             let limits = self.0.limits;
             let size = artifact.bytes.len();
-            if size > limits.each {
-                return Err(StoreError::ArtifactTooLarge {
-                    size,
-                    max: limits.each,
-                });
-            }
+            limits.admit(size, 0)?;
             let id = ArtifactId::of(&artifact.bytes);
             let now = self.0.clock.now();
             let keep = TimeDelta::from_std(limits.keep).unwrap_or(TimeDelta::days(365));
@@ -42,12 +37,10 @@ impl ArtifactStore for SqlStore {
                 .map_err(from_sql)?
                 .try_get(0)
                 .map_err(from_sql)?;
-            let size = i64::try_from(size).unwrap_or(i64::MAX);
-            let total = u64::try_from(others.saturating_add(size)).unwrap_or(u64::MAX);
-            if total > limits.total {
+            if let Err(refused) = limits.admit(size, unsigned(others)) {
                 // What has expired is gone all the same.
                 writing.commit().await?;
-                return Err(StoreError::ArtifactsFull { max: limits.total });
+                return Err(refused);
             }
             sqlx::query(
                 "INSERT INTO artifacts (id, media_type, size, expires_at, bytes) VALUES ($1, $2, $3, $4, $5) \
@@ -55,7 +48,7 @@ impl ArtifactStore for SqlStore {
             )
             .bind(id.as_str())
             .bind(bounded(&artifact.media_type, MEDIA_TYPE_MAX))
-            .bind(size)
+            .bind(i64::try_from(size).unwrap_or(i64::MAX))
             .bind(expires_at.timestamp_micros())
             .bind(artifact.bytes)
             .execute(&mut *connection)
@@ -69,24 +62,13 @@ impl ArtifactStore for SqlStore {
 
     fn has_room(&self, size: usize) -> BoxFuture<'_, Result<(), StoreError>> {
         let work = async move {
-            let limits = self.0.limits;
-            if size > limits.each {
-                let max = limits.each;
-                return Err(StoreError::ArtifactTooLarge { size, max });
-            }
             let row = sqlx::query(
                 "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifacts WHERE expires_at > $1",
             )
             .bind(self.0.clock.now().timestamp_micros())
             .fetch_one(self.pool().await?);
             let taken: i64 = row.await.map_err(from_sql)?.try_get(0).map_err(from_sql)?;
-            let total = u64::try_from(taken)
-                .unwrap_or(u64::MAX)
-                .saturating_add(size as u64);
-            match total > limits.total {
-                true => Err(StoreError::ArtifactsFull { max: limits.total }),
-                false => Ok(()),
-            }
+            self.0.limits.admit(size, unsigned(taken))
         };
         self.measured("room-for-artifact", work).boxed()
     }
@@ -126,6 +108,11 @@ impl ArtifactStore for SqlStore {
         };
         self.measured("expire-artifacts", work).boxed()
     }
+}
+
+/// A sum of sizes; less than nothing counts as full.
+fn unsigned(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// At most a thousand of them, so that it takes no longer than a write may.
