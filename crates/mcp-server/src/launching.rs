@@ -137,7 +137,9 @@ impl LaunchConfig {
         let notice = ready.notice("sandbox");
         let mut told = None;
         loop {
-            let lacking = Lacking::of(lacks(sandbox).await);
+            let lacks = lacks(sandbox).await;
+            measure(&lacks);
+            let lacking = Lacking::of(lacks);
             match &lacking {
                 Some(lacking) => notice.says(&lacking.text),
                 None => notice.clear(),
@@ -154,8 +156,8 @@ impl LaunchConfig {
         match (lacking, self.mode) {
             (None, _) => tracing::info!("programs are boxed in with nothing missing again"),
             (Some(lacking), Mode::Require) if lacking.is_a_loss => tracing::error!(
-                "no program is started (MCP_SANDBOX=require), for this is missing: {lacking}",
-                lacking = lacking.text
+                "no program is started (MCP_SANDBOX=require), for this is missing: {}",
+                lacking.text
             ),
             (Some(lacking), _) => {
                 tracing::warn!("programs are boxed in without: {}", lacking.text);
@@ -174,30 +176,32 @@ struct Lacking {
 }
 
 impl Lacking {
-    /// Sets the metric of each layer, too.
     fn of(lacks: Result<Vec<Missing>, String>) -> Option<Self> {
-        for layer in Layer::ALL {
-            let is_missing = match &lacks {
-                Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
-                Err(_) => true,
-            };
-            gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
-        }
         match lacks {
             Ok(lacks) if lacks.is_empty() => None,
-            Ok(lacks) => Some(Self {
-                is_a_loss: lacks.iter().any(Missing::is_a_loss),
-                text: lacks
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            }),
+            Ok(lacks) => {
+                let texts: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+                Some(Self {
+                    text: texts.join("; "),
+                    is_a_loss: lacks.iter().any(Missing::is_a_loss),
+                })
+            }
             Err(text) => Some(Self {
                 text,
                 is_a_loss: true,
             }),
         }
+    }
+}
+
+/// Sets the metric of each layer.
+fn measure(lacks: &Result<Vec<Missing>, String>) {
+    for layer in Layer::ALL {
+        let is_missing = match lacks {
+            Ok(lacks) => lacks.iter().any(|missing| missing.layer == layer),
+            Err(_) => true,
+        };
+        gauge!(metric::LAYER_MISSING, "layer" => layer.as_str()).set(f64::from(is_missing));
     }
 }
 

@@ -172,8 +172,8 @@ fn command(
     {
         return Err(format!("`set` names {name:?}, which is no variable's name"));
     }
-    let patterns = fields.args.iter().chain(&fields.env_files).flatten();
-    if let Some(pattern) = patterns.into_iter().find(|one| pattern::is_vain(one)) {
+    let mut patterns = fields.args.iter().chain(&fields.env_files).flatten();
+    if let Some(pattern) = patterns.find(|one| pattern::is_vain(one)) {
         return Err(format!(
             "the pattern {pattern:?} has a wildcard and `..`: nothing would fit it, write the path that it leads to"
         ));
